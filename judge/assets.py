@@ -6,11 +6,10 @@ business of others; only paths leave this file.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
-from judge.errors import ConfigError
+from judge.errors import ConfigError, did_you_mean
 
 _PACKAGE = Path(__file__).resolve().parent
 _MODELS = {"stickers-vlm": _PACKAGE / "stickers" / "model"}
@@ -99,6 +98,5 @@ def _yaml_path(kind: str, name: str) -> Path:
 
 
 def _unknown(kind: str, name: str, known: Sequence[str], otherwise: str = "") -> ConfigError:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known) or 'none'}"
-    return ConfigError(f"unknown {kind} '{name}'", hint=f"{hint} {otherwise}".strip())
+    hint = f"{did_you_mean(name, known)} {otherwise}".strip()
+    return ConfigError(f"unknown {kind} '{name}'", hint=hint)

@@ -6,7 +6,13 @@ failed, and carries a `hint` with the way out where there is one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import ClassVar
+
+_LONGEST_NAME = 100
+"""Longer words are no misspelt names, and comparing them costs time."""
+_MOST_NAMES = 12
 
 
 class JudgeError(Exception):
@@ -58,3 +64,18 @@ class AnswerError(JudgeError):
     """The model answered, but not with something that can be read as an answer."""
 
     code = "answer"
+
+
+def quoted(text: str) -> str:
+    """In single quotes, on one line, of bearable length."""
+    shown = text if len(text) <= 60 else text[:57] + "..."
+    return f"'{''.join(char if char.isprintable() else '?' for char in shown)}'"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint for an unknown word: the nearest known one, else all of them if they are few."""
+    choices = list(known)
+    near = get_close_matches(word, choices, n=1) if len(word) <= _LONGEST_NAME else []
+    if near:
+        return f"did you mean {quoted(near[0])}?"
+    return f"known: {', '.join(choices)}" if 0 < len(choices) <= _MOST_NAMES else ""

@@ -164,6 +164,7 @@ class Judge:
         return Versions(
             package=__version__,
             model=self._engine.info.digest,
+            runtime=self._engine.info.runtime,
             constitution=self._constitution.digest,
             templates=templates_digest(),
             thresholds=self._config.thresholds.digest,

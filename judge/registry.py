@@ -5,11 +5,10 @@ Not for values that are cheap to import: a plain mapping serves those.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from typing import Generic, TypeVar, cast
 
-from judge.errors import ConfigError
+from judge.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
 
@@ -49,7 +48,7 @@ class Registry(Generic[T]):
             ConfigError: The name is unknown, or its module cannot be imported.
         """
         if name not in self._targets:
-            raise ConfigError(f"unknown {self.kind} '{name}'", hint=self._suggestion(name))
+            raise ConfigError(f"unknown {self.kind} '{name}'", hint=did_you_mean(name, self.names()))
         module, _, attribute = self._targets[name].partition(":")
         try:
             found = getattr(importlib.import_module(module), attribute)
@@ -61,7 +60,3 @@ class Registry(Generic[T]):
         except (ImportError, AttributeError) as error:
             raise ConfigError(f"{self.kind} '{name}': cannot load '{self._targets[name]}': {error}") from error
         return cast("type[T]", found)
-
-    def _suggestion(self, name: str) -> str:
-        close = difflib.get_close_matches(name, self._targets, n=1)
-        return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(self.names()) or 'none'}"

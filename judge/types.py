@@ -198,6 +198,8 @@ class Versions(Wire):
     """Version of visual-judge."""
     model: str
     """Digest of the model: weights, tokenizer, processor."""
+    runtime: str = ""
+    """Engine, number type and kind of device, e.g. `transformers/float32/cpu`."""
     constitution: str
     """sha256 of the constitution's canonical form."""
     templates: str

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from judge.constitution.expression import deciding
 from judge.constitution.load import read_draft, read_text
-from judge.constitution.problems import InvalidConstitution, Problem, did_you_mean, quoted
+from judge.constitution.problems import InvalidConstitution, Problem
 from judge.constitution.schema import Category, Constitution, Precondition, Rule
 from judge.constitution.syntax import AtLeast, Expression, canonical, children, names
+from judge.errors import did_you_mean, quoted
 
 TAXONOMIES: dict[str, tuple[str, ...]] = {
     "openai": (

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import yaml
 from yaml.error import Mark as _Mark
 
-from judge.constitution.problems import KINDS, InvalidConstitution, Place, Problem, quoted, where_of
+from judge.constitution.problems import KINDS, InvalidConstitution, Place, Problem, where_of
+from judge.errors import quoted
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 12

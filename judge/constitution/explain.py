@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from judge.constitution.document import Document, Value
-from judge.constitution.problems import KINDS, MAX_PROBLEMS, Place, Problem, did_you_mean, field_of, quoted, where_of
+from judge.constitution.problems import KINDS, MAX_PROBLEMS, Place, Problem, field_of, where_of
 from judge.constitution.schema import Example, Header
+from judge.errors import did_you_mean, quoted
 from judge.types import Wire
 
 _Model = TypeVar("_Model", bound=Wire)

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from judge.constitution.expression import is_contradiction, is_tautology
-from judge.constitution.problems import KINDS, Problem, did_you_mean, quoted
+from judge.constitution.problems import KINDS, Problem
 from judge.constitution.syntax import Expression, names, parse
-from judge.errors import ConstitutionError
+from judge.errors import ConstitutionError, did_you_mean, quoted
 
 if TYPE_CHECKING:
     from judge.constitution.schema import Category, Precondition, Rule

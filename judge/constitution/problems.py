@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal
 
-from judge.errors import ConstitutionError
+from judge.errors import ConstitutionError, quoted
 
 MAX_PROBLEMS = 100
 """How many are reported of one file; more help nobody."""
@@ -67,18 +66,3 @@ def field_of(path: Place) -> str:
     inner = path[2:] if path and path[0] in KINDS else path
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in inner)
     return quoted(text.removeprefix(".")) if text else ""
-
-
-def quoted(text: str) -> str:
-    """In single quotes, on one line, of bearable length."""
-    shown = text if len(text) <= 60 else text[:57] + "..."
-    return f"'{''.join(char if char.isprintable() else '?' for char in shown)}'"
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A fix for an unknown word: the nearest known one, else all of them if they are few."""
-    choices = list(known)
-    near = get_close_matches(word, choices, n=1) if len(word) <= 100 else []
-    if near:
-        return f"did you mean {quoted(near[0])}?"
-    return f"known: {', '.join(choices)}" if 0 < len(choices) <= 12 else ""

@@ -16,9 +16,8 @@ from pydantic import AfterValidator, Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 
 from judge.constitution import integrity
-from judge.constitution.problems import did_you_mean, quoted
 from judge.constitution.syntax import KEYWORDS, NAME_PATTERN, Expression, canonical, parse
-from judge.errors import ConstitutionError
+from judge.errors import ConstitutionError, did_you_mean, quoted
 from judge.types import Modality, Severity, Wire
 
 SCHEMA_VERSION = 1

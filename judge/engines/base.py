@@ -35,11 +35,19 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Which model answers. `digest` covers weights, tokenizer and processor settings."""
+    """Which model answers, and on what.
+
+    Attributes:
+        name: For people.
+        digest: Covers weights, tokenizer and processor settings.
+        domain: What it was made for; None = no stated limits.
+        runtime: Engine, number type and kind of device: the same weights give slightly other numbers elsewhere.
+    """
 
     name: str
     digest: str
     domain: Domain | None = None
+    runtime: str = ""
 
 
 class Engine(Protocol):

@@ -139,7 +139,8 @@ def load_model(
     _check_complete(model, report)
     card = read_card(source) if isinstance(source, Path) else ModelCard()
     digest = _digest(source, revision, loaded.config.to_json_string())
-    info = ModelInfo(card.name or name or _display_name(source), digest, card.to_domain())
+    runtime = f"transformers/{str(precision).removeprefix('torch.')}/{place.type}"
+    info = ModelInfo(card.name or name or _display_name(source), digest, card.to_domain(), runtime)
     return LoadedModel(loaded, processor, info, card)
 
 

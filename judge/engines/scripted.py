@@ -92,7 +92,7 @@ class ScriptedEngine:
         self._generations = dict(generations or {})
         self._default_generation = default_generation
         self._capabilities = capabilities or Capabilities(max_frames=64)
-        self._info = info or ModelInfo("scripted", self._digest())
+        self._info = info or ModelInfo("scripted", self._digest(), runtime="scripted")
         self.calls: list[Call] = []
 
     @classmethod

@@ -23,6 +23,7 @@ class PriorKey:
     """Everything a text-only reading depends on."""
 
     model_digest: str
+    runtime: str
     template_digest: str
     statement: str
 

@@ -72,9 +72,11 @@ class TokenProbability:
         """By statement; empty if the preset reads no prior."""
         if not needs_prior(self._thresholds.preset):
             return {}
-        digest = self._engine.info.digest
+        info = self._engine.info
         return {
-            statement: PriorKey(digest, precondition_prompt(statement, ()).template_digest, statement)
+            statement: PriorKey(
+                info.digest, info.runtime, precondition_prompt(statement, ()).template_digest, statement
+            )
             for statement in dict.fromkeys(text for each in batch for text in each.statements.values())
         }
 

@@ -87,6 +87,22 @@ class SceneBuilder:
                 return len(self._stickers) - 1
         return None
 
+    def drop(self, name: str, row: int, column: int, shake_px: float) -> bool:
+        """Puts a concept near a place of the three-by-three grid, whatever it then touches; whether it could."""
+        chosen = self._choose(name)
+        if chosen is None:
+            return False
+        draft = self._draft(chosen)
+        form = shape(self.style, draft)
+        height, width = form.mask.shape
+        pitch = CANVAS_PX / 3
+        x, y = (np.array([column, row]) + 0.5) * pitch + self.rng.uniform(-shake_px, shake_px, 2)
+        x = min(max(0, round(x - width / 2)), CANVAS_PX - width)
+        y = min(max(0, round(y - height / 2)), CANVAS_PX - height)
+        self._stickers.append(draft.model_copy(update={"x": x, "y": y}))
+        self._shapes.append(form)
+        return True
+
     def _choose(self, name: str) -> str | None:
         options = [SIGN] if name == SIGN else [c for c in members(name) if variants(self.style, c)]
         if not self.allow_held_out_pairs:
@@ -168,6 +184,22 @@ def draw_scene(
         _risky(builder, bias)
     else:
         _unrelated(builder, bias)
+    return builder.scene()
+
+
+def draw_crowd(rng: np.random.Generator, *, styles: Sequence[str] = TRAINED_STYLES) -> Scene:
+    """Up to nine stickers on a shaken grid, touching as it comes: for the encoder, which learns more from a full
+    picture than from an empty one.
+    """
+    builder = SceneBuilder(rng, styles[int(rng.integers(len(styles)))])
+    shake = float(rng.uniform(4, 15))
+    for row, column in rng.permutation([(r, c) for r in range(3) for c in range(3)]):
+        if rng.random() < 0.1:
+            continue
+        for _ in range(4):  # until one is found that no held-out pair forbids
+            drawn = SIGN if rng.random() < 0.1 else CONCEPTS[rng.integers(len(CONCEPTS))].id
+            if builder.drop(drawn, row, column, shake):
+                break
     return builder.scene()
 
 

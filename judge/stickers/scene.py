@@ -16,13 +16,13 @@ from pydantic import BaseModel, ConfigDict
 from judge.stickers.atlas import SIGN, sign_tile, solid, sprite, tile
 
 CANVAS_PX = 144
-TOUCHING_PX2 = 24
+TOUCHING_PX2 = 48
 """Overlap from which two stickers touch, in square pixels."""
-GAP_CLEAR_PX = 2.0
+GAP_CLEAR_PX = 4.0
 """Gap from which two stickers clearly do not touch."""
 NEAR_PX = 12.0
 """Largest gap of two stickers that are next to each other."""
-APART_PX = 22.0
+APART_PX = 24.0
 """Smallest gap of two stickers that are clearly apart."""
 
 Relation = Literal["touching", "near", "apart", "unclear_touch", "unclear_near"]

@@ -19,11 +19,11 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from judge.prompts.render import describe_prompt, policy_prompt, precondition_prompt, rule_prompt
 from judge.stickers.augment import augment
 from judge.stickers.corpus import Asker, Question, describe_question, description, scope_questions
-from judge.stickers.dense import BACKGROUND, CELLS, LABELS, DenseLabels, dense_labels
+from judge.stickers.dense import DenseLabels, dense_labels, no_labels
 from judge.stickers.distractors import draw_distractor
 from judge.stickers.network import ASSISTANT, END, PICTURE_TEXT, USER, Packed
 from judge.stickers.render import render
-from judge.stickers.sampling import draw_scene
+from judge.stickers.sampling import draw_crowd, draw_scene
 from judge.stickers.scene import Scene
 
 if TYPE_CHECKING:
@@ -31,10 +31,14 @@ if TYPE_CHECKING:
 
 Batch = TypeVar("Batch")
 Task = Literal["precondition", "rule", "policy", "describe"]
-_TASKS: tuple[tuple[Task, float], ...] = (("precondition", 0.88), ("rule", 0.05), ("policy", 0.03), ("describe", 0.04))
+_TASKS: tuple[tuple[Task, float], ...] = (
+    ("precondition", 0.80), ("rule", 0.05), ("policy", 0.03), ("describe", 0.12),
+)  # fmt: skip
 _MARK = "\u0001"
 TEXT_ONLY_SHARE = 0.08
 DISTRACTOR_SHARE = 0.08
+CROWD_SHARE = 0.8
+"""Of the encoder's pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class DenseBatch:
     """`pixels (batch, 144, 144, 3) uint8` and the labels of `DenseLabels`, stacked."""
 
     pixels: torch.Tensor
-    what: torch.Tensor
+    shares: torch.Tensor
     contacts: torch.Tensor
     covered: torch.Tensor
 
@@ -56,7 +60,7 @@ def _repainted(scene: Scene, rng: np.random.Generator) -> NDArray[np.uint8]:
 def _stack_dense(pixels: list[NDArray[np.uint8]], labels: list[DenseLabels]) -> DenseBatch:
     return DenseBatch(
         torch.from_numpy(np.stack(pixels)),
-        torch.from_numpy(np.stack([x.what for x in labels])),
+        torch.from_numpy(np.stack([x.shares for x in labels])),
         torch.from_numpy(np.stack([x.contacts for x in labels])),
         torch.from_numpy(np.stack([x.covered for x in labels])),
     )
@@ -77,11 +81,18 @@ class DenseStream(IterableDataset[DenseBatch]):
     def __iter__(self) -> Iterator[DenseBatch]:
         rng = _generator(self._seed)
         while True:
-            scenes = [draw_scene(rng) for _ in range(self._batch_size // 2)]
-            labels = [dense_labels(scene) for scene in scenes]
-            yield _stack_dense(
-                [_repainted(s, rng) for s in scenes for _ in range(2)], [x for x in labels for _ in range(2)]
-            )
+            pixels: list[NDArray[np.uint8]] = []
+            labels: list[DenseLabels] = []
+            while len(pixels) < self._batch_size:
+                draw = rng.random()
+                if draw < DISTRACTOR_SHARE / 2:
+                    pixels.append(draw_distractor(rng))
+                    labels.append(no_labels())
+                    continue
+                scene = draw_crowd(rng) if draw < CROWD_SHARE else draw_scene(rng)
+                pixels += [_repainted(scene, rng), _repainted(scene, rng)]
+                labels += [dense_labels(scene)] * 2
+            yield _stack_dense(pixels[: self._batch_size], labels[: self._batch_size])
 
 
 class PackedStream(IterableDataset[tuple[Packed, DenseBatch | None]]):
@@ -107,7 +118,7 @@ class PackedStream(IterableDataset[tuple[Packed, DenseBatch | None]]):
             rows.append(self._ask(scene, task, rng))
             if not text_only:
                 pixels.append(draw_distractor(rng) if scene is None else _repainted(scene, rng))
-                labels.append(_nothing() if scene is None else dense_labels(scene))
+                labels.append(no_labels() if scene is None else dense_labels(scene))
         packed = self._packer.pack(rows, task, pictures=not text_only)
         if text_only:
             return packed, None
@@ -123,13 +134,6 @@ class PackedStream(IterableDataset[tuple[Packed, DenseBatch | None]]):
         asker = Asker(scene, rng)
         count = {"precondition": self._questions, "rule": self._questions // 2, "policy": 2}[task]
         return [asker.question(task) for _ in range(count)]
-
-
-def _nothing() -> DenseLabels:
-    """Labels of a picture without stickers."""
-    cells = CELLS * CELLS
-    blank = np.zeros((cells, 2 * len(LABELS)), np.float32)
-    return DenseLabels(np.full(cells, BACKGROUND, np.int64), blank, np.zeros(cells, np.bool_))
 
 
 class Packer:

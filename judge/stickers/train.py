@@ -22,8 +22,20 @@ from torch.nn import functional
 
 from judge.errors import ConfigError
 from judge.stickers.allocator import keep_freed_memory
-from judge.stickers.dense import BACKGROUND, LABELS
-from judge.stickers.network import Packed, build_model, packed_forward, save_model, train_tokenizer
+from judge.stickers.dense import BACKGROUND, CELLS, LABELS, label_words
+from judge.stickers.muon import Muon
+from judge.stickers.network import (
+    VISION_WIDTH,
+    VOCABULARY,
+    Packed,
+    Seen,
+    build_model,
+    packed_forward,
+    save_model,
+    see,
+    train_tokenizer,
+)
+from judge.stickers.precision import fastest_dtype
 from judge.stickers.streams import DenseBatch, DenseStream, PackedStream, loader, tokenizer_texts
 
 if TYPE_CHECKING:
@@ -43,12 +55,14 @@ class Recipe:
     language_steps: int = 6000
     encoder_batch: int = 64
     language_batch: int = 32
-    questions: int = 12
-    encoder_rate: float = 1e-3
-    language_rate: float = 1e-3
-    final_rate_share: float = 0.1
+    questions: int = 16
+    encoder_rate: float = 6e-3
+    language_rate: float = 4e-3
+    final_rate_share: float = 0.02
     warmup_steps: int = 100
     dense_weight: float = 0.5
+    contact_weight: float = 0.15
+    word_weight: float = 0.5
     seed: int = 7
 
 
@@ -95,7 +109,9 @@ class Trainer:
         self.tokenizer = _tokenizer(folder, recipe.seed, start)
         self.model: Idefics3ForConditionalGeneration = build_model(self.tokenizer)
         self.model.set_attn_implementation("eager" if device == "cpu" else "sdpa")
-        self.head = nn.Linear(192, 3 * len(LABELS) + 1)
+        self.head = _dense_head()
+        self._words = _word_targets(self.tokenizer).to(self._device)
+        self._dtype = fastest_dtype(self._device)
         self.model.to(device=self._device)  # type: ignore[call-arg]
         self.head.to(self._device)
         self.stage: Stage = start_stage
@@ -103,7 +119,7 @@ class Trainer:
         if start is not None:
             released = Idefics3ForConditionalGeneration.from_pretrained(start, dtype=torch.float32)
             self.model.load_state_dict(released.state_dict())
-        self._optimizer = self._new_optimizer()
+        self._optimizers = self._new_optimizers()
         self._resume()
 
     def run(self) -> None:
@@ -116,7 +132,7 @@ class Trainer:
     def start_language(self) -> None:
         """Ends the encoder stage."""
         self.stage, self.step = "language", 0
-        self._optimizer = self._new_optimizer()
+        self._optimizers = self._new_optimizers()
         self.save()
 
     def release(self, folder: Path) -> None:
@@ -132,7 +148,7 @@ class Trainer:
             "recipe": asdict(self.recipe),
             "model": self.model.state_dict(),
             "head": self.head.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
         }
         draft = self._folder / "checkpoint.pt.part"
         torch.save(state, draft)
@@ -148,19 +164,33 @@ class Trainer:
         self.stage, self.step = state["stage"], state["step"]
         self.model.load_state_dict(state["model"])
         self.head.load_state_dict(state["head"])
-        self._optimizer = self._new_optimizer()
-        self._optimizer.load_state_dict(state["optimizer"])
+        self._optimizers = self._new_optimizers()
+        for optimizer, kept in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         self._report(f"resumed in stage '{self.stage}' at step {self.step}")
 
-    def _new_optimizer(self) -> torch.optim.Optimizer:
-        vision = [*self.model.model.vision_model.parameters(), *self.head.parameters()]
-        known = {id(p) for p in vision}
-        rest = [p for p in self.model.parameters() if id(p) not in known]
-        share = 1.0 if self.stage == "encoder" else 0.5
-        groups = [{"params": vision, "share": share}]
+    def _new_optimizers(self) -> tuple[torch.optim.Optimizer, ...]:
+        """Muon for the matrices inside the layers, AdamW for the rest."""
+        inner = self.model.model
+        share = 1.0 if self.stage == "encoder" else 0.3
+        parts: list[tuple[nn.Module, float]] = [(inner.vision_model, share), (inner.connector, 1.0)]
         if self.stage == "language":
-            groups.append({"params": rest, "share": 1.0})
-        return torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.05, fused=True)
+            parts.append((inner.text_model, 1.0))
+        matrices, others = [], []
+        for module, part_share in parts:
+            inside = [p for name, p in module.named_parameters() if p.ndim == 2 and "embed" not in name]
+            known = {id(p) for p in inside}
+            matrices.append({"params": inside, "share": part_share})
+            rest = [p for p in module.parameters() if id(p) not in known]
+            others.append({"params": rest, "share": 0.3 * part_share})
+        others = [group for group in others if group["params"]]
+        others.append({"params": list(self.head.parameters()), "share": 0.3})
+        if self.stage == "encoder":
+            others.append({"params": [self.model.model.text_model.get_input_embeddings().weight], "share": 0.3})
+        return (
+            Muon(matrices, weight_decay=0.02),
+            torch.optim.AdamW(others, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02, fused=True),
+        )
 
     def _rate(self, steps: int, peak: float) -> float:
         warm = min(1.0, (self.step + 1) / self.recipe.warmup_steps)
@@ -172,15 +202,17 @@ class Trainer:
         first = self.step
         self.model.train()
         while self.step < steps:
-            for group in self._optimizer.param_groups:
+            groups = [group for optimizer in self._optimizers for group in optimizer.param_groups]
+            for group in groups:
                 group["lr"] = self._rate(steps, peak) * group["share"]
-            with torch.autocast(self._device.type, torch.bfloat16):
+            with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is torch.bfloat16):
                 loss, accuracy = next(batches)()
-            self._optimizer.zero_grad()
+            self.model.zero_grad()
+            self.head.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            parameters = [p for group in self._optimizer.param_groups for p in group["params"]]
-            nn.utils.clip_grad_norm_(parameters, 1.0)
-            self._optimizer.step()
+            nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], 1.0)
+            for optimizer in self._optimizers:
+                optimizer.step()
             self.step += 1
             recent.append((loss.item(), accuracy))
             if self.step % 50 == 0:
@@ -206,28 +238,61 @@ class Trainer:
             yield partial(self._language_loss, packed, dense)
 
     def _encoder_loss(self, batch: DenseBatch) -> tuple[torch.Tensor, float]:
-        pixels = batch.pixels.to(self._device).permute(0, 3, 1, 2).float() / 127.5 - 1
-        features = self.model.model.vision_model(pixels).last_hidden_state
-        return self._dense_loss(features, batch)
+        return self._dense_loss(see(self.model, batch.pixels.to(self._device)), batch)
 
-    def _dense_loss(self, features: torch.Tensor, batch: DenseBatch) -> tuple[torch.Tensor, float]:
-        out = self.head(features).float()
-        what, covered = batch.what.to(self._device), batch.covered.to(self._device)
-        classes = out[..., : BACKGROUND + 1]
-        found = functional.cross_entropy(classes.flatten(0, 1), what.flatten(), ignore_index=-100)
-        weight = covered[..., None].float()
-        contacts = functional.binary_cross_entropy_with_logits(
-            out[..., BACKGROUND + 1 :], batch.contacts.to(self._device), weight=weight, reduction="sum"
-        ) / (weight.sum().clamp(min=1) * BACKGROUND)
-        right = ((classes.argmax(-1) == what) & covered).sum().item() / max(1, int(covered.sum()))
-        return found + 10 * contacts, right
+    def _dense_loss(self, seen: Seen, batch: DenseBatch) -> tuple[torch.Tensor, float]:
+        """What is in each cell, what it touches and is close to, and the words for it in each visual token."""
+        out = self.head(seen.features).float()
+        shares, covered = batch.shares.to(self._device), batch.covered.to(self._device)
+        classes, contacts = out[..., : BACKGROUND + 1], out[..., BACKGROUND + 1 :]
+        # Background cells are many and easy: they count a fifth.
+        weight = 1 - 0.8 * shares[..., BACKGROUND]
+        found = (
+            functional.cross_entropy(classes.transpose(1, 2), shares.transpose(1, 2), reduction="none") * weight
+        ).sum()
+        found = found / weight.sum()
+        told = functional.binary_cross_entropy_with_logits(contacts, batch.contacts.to(self._device), reduction="none")
+        told = (told.sum(-1) * covered).sum() / covered.sum().clamp(min=1)
+        named = self._word_loss(seen.visual, shares)
+        sure = covered & (shares[..., :BACKGROUND].amax(-1) > 0.5)
+        right = ((classes.argmax(-1) == shares.argmax(-1)) & sure).sum().item() / max(1, int(sure.sum()))
+        return found + self.recipe.contact_weight * told + self.recipe.word_weight * named, right
+
+    def _word_loss(self, visual: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of each visual token, read as a word, against the words for what its four cells show."""
+        text = self.model.model.text_model
+        batch, side = shares.shape[0], CELLS // 2
+        grid = shares[..., :BACKGROUND].reshape(batch, side, 2, side, 2, BACKGROUND).mean((2, 4)).flatten(1, 2)
+        amount = grid.sum(-1)
+        logits = self.model.lm_head(text.norm(visual)).float()
+        wanted = (grid / amount[..., None].clamp(min=1e-6)) @ self._words
+        losses = functional.cross_entropy(logits.transpose(1, 2), wanted.transpose(1, 2), reduction="none")
+        return (losses * amount).sum() / amount.sum().clamp(min=1e-6)
 
     def _language_loss(self, packed: Packed, dense: DenseBatch | None) -> tuple[torch.Tensor, float]:
         fields = (packed.pixels, packed.ids, packed.positions, packed.groups, packed.targets)
         moved = Packed(*(None if f is None else f.to(self._device) for f in fields))  # type: ignore[arg-type]
-        logits, targets, features = packed_forward(self.model, moved)
+        logits, targets, seen = packed_forward(self.model, moved)
         loss = functional.cross_entropy(logits.float(), targets)
         right = float("nan") if dense is None else (logits.argmax(-1) == targets).float().mean().item()
-        if dense is not None and features is not None:
-            loss = loss + self.recipe.dense_weight * self._dense_loss(features, dense)[0]
+        if dense is not None and seen is not None:
+            loss = loss + self.recipe.dense_weight * self._dense_loss(seen, dense)[0]
         return loss, right
+
+
+def _dense_head() -> nn.Linear:
+    """Reads patch features: one of the labels or background, then what is touched, then what is close."""
+    head = nn.Linear(VISION_WIDTH, 3 * len(LABELS) + 1)
+    with torch.no_grad():
+        head.bias[BACKGROUND + 1 :] = -4.0  # contacts are rare
+    return head
+
+
+def _word_targets(tokenizer: PreTrainedTokenizerFast) -> torch.Tensor:
+    """`(n_labels, vocabulary)`: the tokens of each label's names, evenly; rows sum to one."""
+    table = torch.zeros(len(LABELS), VOCABULARY)
+    for number in range(len(LABELS)):
+        for word in label_words(number):
+            ids = tokenizer(" " + word, add_special_tokens=False)["input_ids"]
+            table[number, ids] += 1 / len(ids)
+    return table / table.sum(1, keepdim=True)

@@ -9,7 +9,7 @@ import pytest
 
 from judge.stages.prior_store import PriorKey, PriorStore, default_cache_dir
 
-KEY = PriorKey("model", "template", "A knife is visible.")
+KEY = PriorKey("model", "cpu", "template", "A knife is visible.")
 
 
 def test_a_new_store_finds_what_another_wrote(tmp_path: Path) -> None:
@@ -26,10 +26,11 @@ def test_edge_values_survive_the_disk(tmp_path: Path, prior: float) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        PriorKey("other", "template", KEY.statement),
-        PriorKey("model", "other", KEY.statement),
-        PriorKey("model", "template", "A knife is visible"),
-        PriorKey("modeltemplate", "", KEY.statement),
+        PriorKey("other", "cpu", "template", KEY.statement),
+        PriorKey("model", "cuda", "template", KEY.statement),
+        PriorKey("model", "cpu", "other", KEY.statement),
+        PriorKey("model", "cpu", "template", "A knife is visible"),
+        PriorKey("modelcputemplate", "", "", KEY.statement),
     ],
 )
 def test_every_part_of_the_key_counts(tmp_path: Path, other: PriorKey) -> None:
@@ -86,7 +87,7 @@ def test_a_folder_that_cannot_be_written_falls_back_to_memory_and_says_so_once(
     store = PriorStore(tmp_path / "file" / "priors")
     with caplog.at_level(logging.WARNING):
         store.put(KEY, 0.3)
-        store.put(PriorKey("model", "template", "Another."), 0.4)
+        store.put(PriorKey("model", "cpu", "template", "Another."), 0.4)
     assert store.get(KEY) == 0.3
     assert [record.message.split(":")[0] for record in caplog.records] == ["priors are kept in memory only"]
 
