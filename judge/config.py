@@ -80,7 +80,9 @@ class EngineConfig(Settings):
     dtype: str = "auto"
     """`auto`, `float32`, `bfloat16`, `float16`."""
     batch_size: Annotated[int, Field(ge=1)] = 32
-    """Prompts in one forward pass."""
+    """Most rows in one forward pass."""
+    memory_mb: Annotated[int, Field(ge=16)] | None = None
+    """Memory for one forward pass beside the weights; None = 1024 on the CPU, 40 % of what is free on a GPU."""
     revision: str | None = None
     """Revision of a Hugging Face id; None = its default branch."""
     trust_remote_code: bool = False

@@ -17,13 +17,17 @@ from judge.engines.answer_tokens import AnswerTokens, answer_tokens, choice_log_
 from judge.engines.base import YES_NO
 from judge.engines.encoding import FrameGroup, PromptEncoder
 from judge.engines.loading import Model
-from judge.engines.prefix_cache import frames_encoded_once, score_groups, score_one
+from judge.engines.memory import PassBudget
+from judge.engines.shared_prefix import Way, frames_encoded_once, score_groups, score_one
 from judge.errors import EngineError, JudgeError
 from judge.types import Frame, Message, Prompt
 
 _LOG = logging.getLogger(__name__)
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.1}
 """Allowed distance of the two ways in log probability; 0.25 is at most 0.06 in probability."""
+
+_WAYS: tuple[Way, ...] = ("packed", "expanded")
+"""Fastest first."""
 
 Score = tuple[list[float], int]
 """Log masses of the choices, and the number of prompt tokens."""
@@ -36,24 +40,24 @@ class Scorer:
         name: The model's, for messages.
         model: In evaluation mode.
         encoder: The model's own.
-        batch_size: Most rows in one forward pass.
+        budget: How much goes into one forward pass.
 
     Attributes:
         text_only: The model takes prompts without frames.
-        shares_frames: Prompts about the same frames are scored the shared way.
-        shares_text: The same for prompts without frames.
+        frames_way: How prompts about the same frames share them; None = each runs alone, in full.
+        text_way: The same for prompts without frames.
     """
 
-    def __init__(self, name: str, model: Model, encoder: PromptEncoder, *, batch_size: int) -> None:
+    def __init__(self, name: str, model: Model, encoder: PromptEncoder, budget: PassBudget) -> None:
         self._name = name
         self._model = model
         self._encoder = encoder
-        self._batch_size = batch_size
+        self._budget = budget
         self._max_tokens: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         answers = answer_tokens(encoder.tokenizer, YES_NO)
-        self.shares_frames = self._agree(_probe_groups(), answers)
+        self.frames_way = self._fastest_way(probe_groups(), answers)
         self.text_only = self._answers_text(answers)
-        self.shares_text = self.text_only and self._agree([_probe_questions(())], answers)
+        self.text_way = self._fastest_way([_probe_questions(())], answers) if self.text_only else None
 
     def score(self, prompts: Sequence[Prompt], answers: AnswerTokens) -> list[Score]:
         """One score per prompt, order kept; frames are compared by their pixels, and equal prompts asked once."""
@@ -75,21 +79,22 @@ class Scorer:
             raise EngineError(f"a prompt of {n_tokens} tokens; model '{self._name}' takes {self._max_tokens}")
 
     def _score_groups(self, groups: Sequence[Sequence[Prompt]], answers: AnswerTokens) -> list[list[Score]]:
-        encoded = [self._encoder.encode_group(group) if self._shares(group[0]) else None for group in groups]
-        shared = iter(self._score_shared([group for group in encoded if group is not None], answers))
-        return [
-            self._score_plainly(group, answers) if packed is None else next(shared)
-            for group, packed in zip(groups, encoded, strict=True)
-        ]
+        ways = [self.frames_way if group[0].frames else self.text_way for group in groups]
+        encoded = [self._encoder.encode_group(group) if way else None for group, way in zip(groups, ways, strict=True)]
+        found: dict[int, list[Score]] = {}
+        for way in _WAYS:
+            members = [n for n, group in enumerate(encoded) if group is not None and ways[n] == way]
+            if not members:
+                continue
+            shared = self._score_shared([group for n in members if (group := encoded[n])], answers, way)
+            found.update(zip(members, shared, strict=True))
+        return [found[n] if n in found else self._score_plainly(group, answers) for n, group in enumerate(groups)]
 
-    def _shares(self, prompt: Prompt) -> bool:
-        return self.shares_frames if prompt.frames else self.shares_text
-
-    def _score_shared(self, groups: Sequence[FrameGroup], answers: AnswerTokens) -> list[list[Score]]:
+    def _score_shared(self, groups: Sequence[FrameGroup], answers: AnswerTokens, way: Way) -> list[list[Score]]:
         lengths = [[len(group.head) + len(tail) for tail in group.tails] for group in groups]
         self.check_length(max((length for group in lengths for length in group), default=0))
         read = partial(choice_log_masses, answers=answers)
-        scores = score_groups(self._model, groups, read, batch_size=self._batch_size)
+        scores = score_groups(self._model, groups, read, budget=self._budget, way=way)
         return [list(zip(*pair, strict=True)) for pair in zip(scores, lengths, strict=True)]
 
     def _score_plainly(self, group: Sequence[Prompt], answers: AnswerTokens) -> list[Score]:
@@ -106,28 +111,38 @@ class Scorer:
 
     # --- the probe ------------------------------------------------------------------------------------------
 
-    def _agree(self, groups: Sequence[Sequence[Prompt]], answers: AnswerTokens) -> bool:
-        """Whether the shared way gives what the plain way gives, on synthetic prompts."""
+    def _fastest_way(self, groups: Sequence[Sequence[Prompt]], answers: AnswerTokens) -> Way | None:
+        """The first that gives what the plain way gives, on synthetic prompts; None if neither does."""
         plain = torch.tensor([[values for values, _ in self._score_plainly(group, answers)] for group in groups])
         for values in plain.flatten(0, 1).tolist():
             normalize(values)  # a model that returns NaN must not get past start-up
+        reasons = []
+        for way in _WAYS:
+            reason = self._disagreement(groups, answers, way, plain)
+            if not reason:
+                return way
+            reasons.append(f"{way}: {reason}")
+        kind = "with frames" if groups[0][0].frames else "without frames"
+        _LOG.warning("model '%s': questions %s are asked one by one, slowly (%s)", self._name, kind, "; ".join(reasons))
+        return None
+
+    def _disagreement(
+        self, groups: Sequence[Sequence[Prompt]], answers: AnswerTokens, way: Way, plain: torch.Tensor
+    ) -> str:
+        """Why this way is not exact for this model; empty if it is."""
         try:
             encoded = [packed for group in groups if (packed := self._encoder.encode_group(group)) is not None]
-            if len(encoded) == len(groups):
-                found = self._score_shared(encoded, answers)
-                shared = torch.tensor([[values for values, _ in group] for group in found])
-                if torch.allclose(shared, plain, rtol=0, atol=_TOLERANCE[self._model.dtype]):
-                    return True
-                reason = f"log probabilities differ by {(shared - plain).abs().max():.2g}"
-            else:
-                reason = "its processor cannot be fed in two pieces"
+            if len(encoded) != len(groups):
+                return "its processor cannot be fed in two pieces"
+            found = self._score_shared(encoded, answers, way)
         except (JudgeError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # whatever this architecture cannot do, the plain way can
-            reason = f"{type(error).__name__}: {error}"
-        kind = "with frames" if groups[0][0].frames else "without frames"
-        _LOG.warning("model '%s': questions %s are asked one by one, slowly: %s", self._name, kind, reason)
-        return False
+            return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        shared = torch.tensor([[values for values, _ in group] for group in found])
+        if torch.allclose(shared, plain, rtol=0, atol=_TOLERANCE[self._model.dtype]):
+            return ""
+        return f"log probabilities differ by {(shared - plain).abs().max():.2g}"
 
     def _answers_text(self, answers: AnswerTokens) -> bool:
         try:
@@ -155,7 +170,7 @@ def _probe_questions(frames: tuple[Frame, ...]) -> list[Prompt]:
     return [Prompt((Message("user", question),), frames) for question in questions]
 
 
-def _probe_groups() -> list[list[Prompt]]:
+def probe_groups() -> list[list[Prompt]]:
     """Two images of one size and of different colors, so that batching over images is part of the probe."""
     dark = np.zeros((96, 96, 3), dtype=np.uint8)
     dark[24:72, 24:72] = (200, 30, 40)

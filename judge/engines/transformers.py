@@ -1,31 +1,29 @@
 """The engine for Hugging Face transformers: any vision-language model, on the CPU or on one GPU.
 
-Not for the highest throughput. How questions about one image share it: `scoring` and `prefix_cache`.
+Not for the highest throughput. How questions about one image share it: `scoring` and `shared_prefix`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import inspect
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
-from transformers import GenerationConfig
 
 from judge.assets import model_path
 from judge.engines.answer_tokens import AnswerTokens, answer_tokens, normalize
 from judge.engines.base import YES_NO, Capabilities, ModelInfo
 from judge.engines.encoding import PromptEncoder
 from judge.engines.loading import LoadedModel, Model, load_model
-from judge.engines.prefix_cache import to_device
-from judge.engines.scoring import Scorer
+from judge.engines.memory import pass_budget
+from judge.engines.scoring import Scorer, probe_groups
+from judge.engines.writing import Writer
 from judge.errors import EngineError, JudgeError
 from judge.types import ChoiceProbabilities, Generation, Prompt
 
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 _MAX_FRAMES = 8
-_MIN_TEMPERATURE = 1e-4
 
 
 class TransformersEngine:
@@ -47,6 +44,7 @@ class TransformersEngine:
         device: `auto`, `cpu`, `cuda`, `cuda:0`...
         dtype: `auto` (float32 on the CPU, bfloat16 on a GPU), `float32`, `bfloat16`, `float16`.
         batch_size: Most rows in one forward pass.
+        memory_mb: For one forward pass, beside the weights; None = 1024 on the CPU, 40 % of what is free on a GPU.
         revision: Of a hub model.
         trust_remote_code: Run code that comes with the model.
         local_files_only: Never ask the hub.
@@ -64,6 +62,7 @@ class TransformersEngine:
         device: str = "auto",
         dtype: str = "auto",
         batch_size: int = 32,
+        memory_mb: int | None = None,
         revision: str | None = None,
         trust_remote_code: bool = False,
         local_files_only: bool = False,
@@ -85,8 +84,14 @@ class TransformersEngine:
         self._encoder = PromptEncoder(loaded.processor, _accepted_inputs(loaded.model))
         if not self._encoder.has_template:
             _LOG.warning("model '%s' has no chat template: its prompts are plain text", self._info.name)
+        self._writer: Writer | None = None  # made when text is first wanted: most uses need none
         self._scorer: Scorer | None = self._run(
-            lambda: Scorer(self._info.name, loaded.model, self._encoder, batch_size=batch_size)
+            lambda: Scorer(
+                self._info.name,
+                loaded.model,
+                self._encoder,
+                pass_budget(loaded.model, memory_mb=memory_mb, max_rows=batch_size),
+            )
         )
         self._capabilities = Capabilities(
             max_frames=loaded.card.max_frames or _MAX_FRAMES, text_only=self._scorer.text_only
@@ -102,6 +107,7 @@ class TransformersEngine:
             device=config.device,
             dtype=config.dtype,
             batch_size=config.batch_size,
+            memory_mb=config.memory_mb,
             revision=config.revision,
             trust_remote_code=config.trust_remote_code,
         )
@@ -121,7 +127,7 @@ class TransformersEngine:
     async def generate(
         self, prompts: Sequence[Prompt], *, max_tokens: int, temperature: float = 0.0
     ) -> list[Generation]:
-        """One prompt at a time, so that no text depends on its batch.
+        """One prompt at a time, so that no text depends on its batch; prompts about the same frames share them.
 
         Sampling is seeded by the prompt and by how often it occurred before in this batch: the same batch gives
         the same texts, and n copies of a prompt give n samples.
@@ -135,7 +141,7 @@ class TransformersEngine:
 
     def _release(self) -> None:
         with self._lock:
-            self._loaded = self._scorer = None
+            self._loaded = self._scorer = self._writer = None
 
     def _run(self, work: Callable[[], T]) -> T:
         """One piece of work at a time; only errors of ours leave."""
@@ -163,31 +169,13 @@ class TransformersEngine:
         if max_tokens < 1:
             raise EngineError(f"max_tokens is {max_tokens}, at least 1 is needed")
         self._check(prompts)
-        seen: Counter[str] = Counter()
-        generations = []
-        for prompt in prompts:
-            key = _prompt_key(prompt)
-            with torch.random.fork_rng():
-                torch.manual_seed(int(hashlib.sha256(f"{key} {seen[key]}".encode()).hexdigest()[:15], 16))
-                generations.append(self._generate_one(prompt, max_tokens, temperature))
-            seen[key] += 1
-        return generations
-
-    def _generate_one(self, prompt: Prompt, max_tokens: int, temperature: float) -> Generation:
         assert self._loaded is not None
-        assert self._scorer is not None
-        model, inputs = self._loaded.model, self._encoder.encode(prompt)
-        n_prompt = inputs["input_ids"].shape[1]
-        self._scorer.check_length(n_prompt + max_tokens)
-        ends = _end_ids(model, self._tokenizer.eos_token_id)
-        settings = _generation_settings(max_tokens, temperature, ends)
-        written = model.generate(**to_device(model, inputs), generation_config=settings)[0, n_prompt:].tolist()
-        return Generation(
-            text=self._tokenizer.decode(written, skip_special_tokens=True).strip(),
-            finish_reason="stop" if written and written[-1] in ends else "length",
-            prompt_tokens=n_prompt,
-            completion_tokens=len(written),
-        )
+        if self._writer is None:
+            assert self._scorer is not None
+            self._writer = Writer(
+                self._info.name, self._loaded.model, self._encoder, self._scorer.check_length, probe_groups()[0]
+            )
+        return self._writer.write(prompts, max_tokens, temperature)
 
     def _check(self, prompts: Sequence[Prompt]) -> None:
         limit = self._capabilities.max_frames
@@ -217,35 +205,3 @@ def _accepted_inputs(model: Model) -> frozenset[str] | None:
     """Names that `forward` spells out; None for one that takes anything."""
     names = frozenset(inspect.signature(model.forward).parameters)
     return names if "input_ids" in names else None
-
-
-def _prompt_key(prompt: Prompt) -> str:
-    digest = hashlib.sha256(repr(prompt.messages).encode())
-    for frame in prompt.frames:
-        digest.update(repr(frame.image.shape).encode() + frame.image.tobytes())
-    return digest.hexdigest()
-
-
-def _end_ids(model: Model, fallback: int | None) -> tuple[int, ...]:
-    ends: int | list[int] | None = getattr(model.generation_config, "eos_token_id", None)
-    if ends is None:
-        ends = [] if fallback is None else fallback
-    return (ends,) if isinstance(ends, int) else tuple(ends)
-
-
-def _generation_settings(max_tokens: int, temperature: float, ends: tuple[int, ...]) -> GenerationConfig:
-    """Every knob is set here: those left open would be taken from the model's own `generation_config.json`."""
-    sampled = temperature > _MIN_TEMPERATURE
-    config: Any = GenerationConfig
-    settings: GenerationConfig = config(
-        max_new_tokens=max_tokens,
-        do_sample=sampled,
-        temperature=temperature if sampled else 1.0,
-        top_k=0 if sampled else 50,
-        top_p=1.0,
-        num_beams=1,
-        repetition_penalty=1.0,
-        eos_token_id=list(ends) or None,
-        pad_token_id=ends[0] if ends else 0,
-    )
-    return settings

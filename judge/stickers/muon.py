@@ -21,8 +21,8 @@ def orthogonalized(matrices: torch.Tensor) -> torch.Tensor:
     """`(n, rows, columns)` in and out: singular values near one (0.7 to 1.2), singular vectors kept."""
     a, b, c = _COEFFICIENTS
     tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.transpose(1, 2) if tall else matrices
-    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    wide = matrices.transpose(1, 2) if tall else matrices
+    x: torch.Tensor = wide / (wide.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(_STEPS):
         gram = x @ x.transpose(1, 2)
         x = a * x + (b * gram + c * gram @ gram) @ x
@@ -40,7 +40,7 @@ class Muon(torch.optim.Optimizer):
         momentum: float = 0.95,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})  # type: ignore[arg-type]
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @overload
     def step(self, closure: None = None) -> None: ...

@@ -94,8 +94,8 @@ def build_model(tokenizer: PreTrainedTokenizerFast, *, decoder_layers: int = 4) 
         tie_word_embeddings=True,
     )  # fmt: skip
     vision = {
-        "hidden_size": VISION_WIDTH, "intermediate_size": 4 * VISION_WIDTH, "num_hidden_layers": 6, "num_attention_heads": 3,
-        "image_size": IMAGE_PX, "patch_size": PATCH_PX, "hidden_act": "gelu_pytorch_tanh",
+        "hidden_size": VISION_WIDTH, "intermediate_size": 4 * VISION_WIDTH, "num_hidden_layers": 6,
+        "num_attention_heads": 3, "image_size": IMAGE_PX, "patch_size": PATCH_PX, "hidden_act": "gelu_pytorch_tanh",
     }  # fmt: skip
     config = Idefics3Config(
         text_config=text.to_dict(),

@@ -16,7 +16,7 @@ import torch
 from huggingface_hub.errors import RepositoryNotFoundError
 from safetensors.torch import load_file, save_file
 
-from judge.engines import prefix_cache
+from judge.engines import scoring
 from judge.engines.base import Engine
 from judge.engines.transformers import TransformersEngine
 from judge.errors import ConfigError, EngineError
@@ -52,22 +52,22 @@ def change_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], Any
 
 
 @pytest.mark.parametrize(
-    ("name", "shares"),
+    ("name", "ways"),
     [
-        ("idefics3", (True, True)),
-        ("llava", (True, True)),
-        ("llava_sliding", (True, True)),
-        ("llava_bidirectional", (False, False)),
-        ("paligemma", (False, False)),
+        ("idefics3", ("packed", "packed")),
+        ("llava", ("packed", "packed")),
+        ("llava_sliding", ("expanded", "expanded")),
+        ("llava_bidirectional", (None, None)),
+        ("paligemma", (None, None)),
     ],
 )
 def test_the_probe_knows_which_models_can_share_a_prefix(
-    load_engine: Callable[[str], Engine], name: str, shares: tuple[bool, bool]
+    load_engine: Callable[[str], Engine], name: str, ways: tuple[str | None, str | None]
 ) -> None:
     engine = load_engine(name)
     assert isinstance(engine, TransformersEngine)
     assert engine._scorer is not None
-    assert (engine._scorer.shares_frames, engine._scorer.shares_text) == shares
+    assert (engine._scorer.frames_way, engine._scorer.text_way) == ways
 
 
 def test_a_model_that_cannot_share_says_so(
@@ -86,7 +86,7 @@ async def test_a_shared_path_that_breaks_is_not_used(folder: Path, monkeypatch: 
     def broken(*_args: object, **_kwargs: object) -> None:
         raise NotImplementedError("this cache cannot be copied")
 
-    monkeypatch.setattr(prefix_cache, "_rows", broken)
+    monkeypatch.setattr(scoring, "score_groups", broken)
     engine = TransformersEngine(str(folder), device="cpu")
     (found,) = await engine.choose([ask("Is there a dog?", FRAME)])
     assert found.mass == pytest.approx(expected[0].mass, abs=1e-5)

@@ -1,0 +1,84 @@
+"""How much may go into one forward pass, so that it fits into memory. Estimates; on the safe side, no measurement.
+
+What counts: activations of one layer, keys and values of all layers, the mask with its attention scores. Weights are
+not counted: they are there already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from judge.engines.loading import Model
+
+_CPU_BYTES = 1 << 30
+_GPU_SHARE = 0.4
+"""Of the memory that is free when the model stands; the rest is for the vision encoder and fragmentation."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassBudget:
+    """Sizes of forward passes of one model.
+
+    Attributes:
+        max_bytes: For one pass.
+        token_bytes: Of one token: its activations, and its keys and values in all layers.
+        pair_bytes: Of one query-key pair: mask and scores.
+        max_rows: Never more rows than this, whatever the memory.
+    """
+
+    max_bytes: int
+    token_bytes: int
+    pair_bytes: int
+    max_rows: int
+
+    def images(self, n_prefix: int) -> int:
+        """Images whose prefixes run as one batch; at least one."""
+        return self.rows(max(1, n_prefix), 0)
+
+    def rows(self, n_tokens: int, n_prefix: int) -> int:
+        """Rows of `n_tokens` new tokens, each with its own copy of a prefix; at least one."""
+        each = self._bytes(n_tokens, n_prefix) + n_prefix * self.token_bytes
+        return max(1, min(self.max_rows, self.max_bytes // each))
+
+    def questions(self, n_tokens: int, n_prefix: int, n_rows: int) -> int:
+        """Questions of up to `n_tokens` that fit into each of `n_rows` packed rows; at least one."""
+        count = 1
+        while count < 1024 and n_rows * self._bytes(2 * count * n_tokens, n_prefix) <= self.max_bytes:
+            count *= 2
+        return count
+
+    def _bytes(self, n_tokens: int, n_prefix: int) -> int:
+        return n_tokens * self.token_bytes + n_tokens * (n_prefix + n_tokens) * self.pair_bytes
+
+
+def pass_budget(model: Model, *, memory_mb: int | None, max_rows: int) -> PassBudget:
+    """The budget of a loaded model.
+
+    Args:
+        memory_mb: For one pass; None = 1 GiB on the CPU, a share of what is free on a GPU.
+        max_rows: Upper limit of rows in one pass.
+    """
+    config: Any = model.config.get_text_config()
+    width, layers = int(config.hidden_size), int(config.num_hidden_layers)
+    heads = int(getattr(config, "num_attention_heads", 1))
+    key_heads = int(getattr(config, "num_key_value_heads", None) or heads)
+    head_width = int(getattr(config, "head_dim", None) or width // heads)
+    inner = int(getattr(config, "intermediate_size", None) or 4 * width)
+    size = torch.finfo(model.dtype).bits // 8
+    activations = 6 * width + 3 * inner + 2 * (heads + 2 * key_heads) * head_width
+    # Keys and values twice: the cache is extended by copying it.
+    token_bytes = size * (activations + 4 * layers * key_heads * head_width)
+    pair_bytes = 2 * size + 4 * heads
+    return PassBudget(_max_bytes(model.device, memory_mb), token_bytes, pair_bytes, max_rows)
+
+
+def _max_bytes(device: torch.device, memory_mb: int | None) -> int:
+    if memory_mb is not None:
+        return memory_mb << 20
+    if device.type != "cuda":
+        return _CPU_BYTES
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1 << 28, int(free * _GPU_SHARE))

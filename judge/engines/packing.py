@@ -1,0 +1,47 @@
+"""Lays many questions out in one row behind a shared prefix, so that none sees another. Pure tensors, no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """Attributes:
+    ids: `(rows, width) int64`; shorter rows are filled with their last token, which no question sees.
+    offsets: `(rows, width) int64`: place within its own question, from 0; positions restart for every question.
+    mask: `(rows, 1, width, n_prefix + width) bool`, True = seen: the prefix, and the question's own earlier tokens.
+    last: `(questions, 2) int64`: row and column of each question's last token, in the order given.
+    """
+
+    ids: Tensor
+    offsets: Tensor
+    mask: Tensor
+    last: Tensor
+
+
+def pack(rows: Sequence[Sequence[Sequence[int]]], n_prefix: int) -> Packing:
+    """Rows of questions of token ids, none empty; a row without questions is all filling."""
+    width = max(sum(len(question) for question in row) for row in rows)
+    ids = torch.zeros(len(rows), width, dtype=torch.int64)
+    offsets = torch.zeros_like(ids)
+    owner = torch.full_like(ids, -1)
+    last: list[tuple[int, int]] = []
+    for number, row in enumerate(rows):
+        at = 0
+        for name, question in enumerate(row):
+            end = at + len(question)
+            ids[number, at:end] = torch.tensor(question)
+            offsets[number, at:end] = torch.arange(len(question))
+            owner[number, at:end] = name
+            last.append((number, end - 1))
+            at = end
+        ids[number, at:] = row[-1][-1] if row else 0
+    causal = torch.ones(width, width, dtype=torch.bool).tril()
+    own = (owner[:, :, None] == owner[:, None, :]) & causal
+    seen = torch.cat([torch.ones(len(rows), width, n_prefix, dtype=torch.bool), own], dim=2)
+    return Packing(ids, offsets, seen[:, None], torch.tensor(last))
