@@ -226,9 +226,10 @@ def test_no_more_requests_at_once_than_configured(clock: Clock) -> None:
 
 async def test_it_can_be_built_and_used_inside_an_event_loop(clock: Clock) -> None:
     with running(clock) as (engine, _):
-        assert await engine.choose([ask("dog", GRAY)]) == [
-            ChoiceProbabilities({"Yes": pytest.approx(0.75), "No": pytest.approx(0.25)}, pytest.approx(1.0), 7)  # type: ignore[arg-type]
-        ]
+        (answer,) = await engine.choose([ask("dog", GRAY)])
+    assert answer.probabilities == pytest.approx({"Yes": 0.75, "No": 0.25})
+    assert answer.mass == pytest.approx(1.0)
+    assert answer.prompt_tokens == 7
 
 
 def test_several_event_loops_one_after_the_other_leave_no_connection(clock: Clock) -> None:
@@ -628,8 +629,10 @@ def test_spending_is_counted_over_every_answer(clock: Clock) -> None:
     def answer(request: Request) -> JSON:
         return one_token([("Yes", 0.9)], prompt_tokens=1000 if request.urls else 100)
 
-    prices = {"price_per_million_prompt_tokens": 2.0, "price_per_million_completion_tokens": 10.0}
-    with running(clock, answer, **prices) as (engine, server):
+    with running(clock, answer, price_per_million_prompt_tokens=2.0, price_per_million_completion_tokens=10.0) as (
+        engine,
+        server,
+    ):
         assert engine.spend == Spend(1, 100, 1, pytest.approx(0.00021))  # type: ignore[arg-type]
         server.faults.append(refusal(500, "oops"))
         answers = choose(engine, ask("dog", GRAY), ask("cat", GRAY))
