@@ -83,7 +83,8 @@ class ChoiceProbabilities:
     """How an engine answered a multiple choice in one token.
 
     `probabilities` (choice -> p) sums to 1 over the choices; `mass` is their share of the whole vocabulary.
-    A low mass means the model did not want to answer at all: never read it as 0.5.
+    A low mass means the model did not want to answer at all: never read it as 0.5. At a mass of 0.0 no choice was
+    seen, and the probabilities say nothing.
     """
 
     probabilities: Mapping[str, float]

@@ -29,7 +29,9 @@ def test_no_module_is_named_datasets() -> None:
     assert shadowing == []
 
 
-@pytest.mark.parametrize("module", ["judge", "judge.pipeline", "judge.engines.build", "judge.cli", "serve"])
+@pytest.mark.parametrize(
+    "module", ["judge", "judge.pipeline", "judge.engines.build", "judge.engines.openai", "judge.cli", "serve"]
+)
 def test_importing_loads_no_model_library(module: str) -> None:
     code = f"import json, sys, {module}; print(json.dumps(sorted(set(sys.modules) & set({HEAVY!r}))))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -20,7 +20,7 @@ from judge.cli.score import engine_failed, score_all
 from judge.cli.table import print_explanation, print_table
 from judge.config import EngineConfig, JudgeConfig, Preset, load_config
 from judge.constitution import check_file, load_constitution
-from judge.engines.build import build_engine
+from judge.engines.build import ENGINES, build_engine
 from judge.errors import ConfigError, JudgeError
 from judge.media import FoundInput, Permissions, expand_inputs
 from judge.pipeline import Judge
@@ -76,6 +76,7 @@ def _root(version: Annotated[bool, typer.Option("--version", callback=_version, 
 def score(  # noqa: PLR0917  (one parameter per option)
     inputs: Annotated[list[str], typer.Argument(help="Files, folders, globs, URLs, or - for a list on stdin.")],
     constitution: Annotated[str, typer.Option(help="Built-in name or YAML file.")] = "stickers",
+    engine: Annotated[Optional[str], typer.Option(help=f"One of {', '.join(ENGINES.names())}.")] = None,  # noqa: UP045
     model: Annotated[Optional[str], typer.Option(help="Embedded name, folder, or Hugging Face id.")] = None,  # noqa: UP045
     config: Annotated[Optional[Path], typer.Option(help="YAML with every setting.")] = None,  # noqa: UP045
     preset: Annotated[Optional[str], typer.Option(help="none, threshold, clue or log_odds.")] = None,  # noqa: UP045
@@ -89,13 +90,14 @@ def score(  # noqa: PLR0917  (one parameter per option)
     allow_urls: Annotated[bool, typer.Option(help="Fetch http(s) URLs given as inputs.")] = False,
 ) -> None:
     """Judge images: unsafe, safe or uncertain, with the rule and the reason."""
-    settings = _settings(config, model=model, preset=preset, device=device, dtype=dtype)
+    settings = _settings(config, engine=engine, model=model, preset=preset, device=device, dtype=dtype)
     console, messages = Console(width=None if sys.stdout.isatty() else 150), Console(stderr=True)
     policy = load_constitution(constitution_path(constitution))
     found = expand_inputs(inputs, sys.stdin if "-" in inputs else ())
     judge: Judge | None = None
     if any(isinstance(each, FoundInput) for each in found):
-        if settings.engine.model == EngineConfig().model and model is None:
+        default = EngineConfig()
+        if model is None and (settings.engine.name, settings.engine.model) == (default.name, default.model):
             messages.print(f"note: {_EMBEDDED}", style="yellow")
         judge = Judge(build_engine(settings.engine), policy, settings)
     cards: list[Card] = []
@@ -122,11 +124,18 @@ def score(  # noqa: PLR0917  (one parameter per option)
 
 
 def _settings(
-    config: Path | None, *, model: str | None, preset: str | None, device: str | None, dtype: str | None
+    config: Path | None,
+    *,
+    engine: str | None,
+    model: str | None,
+    preset: str | None,
+    device: str | None,
+    dtype: str | None,
 ) -> JudgeConfig:
     """The configuration file with the options laid over it."""
     base = load_config(config) if config else JudgeConfig()
-    chosen = {name: value for name, value in (("model", model), ("device", device), ("dtype", dtype)) if value}
+    options = {"name": engine, "model": model, "device": device, "dtype": dtype}
+    chosen = {name: value for name, value in options.items() if value}
     known: tuple[Preset, ...] = ("none", "threshold", "clue", "log_odds")
     if preset is not None and preset not in known:
         raise ConfigError(f"unknown preset '{preset}'", hint=f"one of {', '.join(known)}")

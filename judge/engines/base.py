@@ -56,8 +56,10 @@ class Engine(Protocol):
     Contract, checked by the same suite for every implementation:
     - One answer per prompt, in the order of the prompts; an empty batch gives an empty list.
     - A prompt's answer does not depend on the rest of its batch, beyond floating-point noise.
-    - `choose` never samples; `probabilities` has exactly the given choices as keys and sums to 1; `mass` is the
-      unnormalised sum and is honest: it is not computed under a grammar or a token mask.
+    - `choose` never samples, unless its settings ask for it, and then `info.runtime` says so.
+    - `probabilities` has exactly the given choices as keys and sums to 1; `mass` is the unnormalised sum and is
+      honest: it is not computed under a grammar or a token mask. A mass of 0.0 means that no choice was seen at all:
+      the probabilities are then placeholders, and the answer counts as unreadable.
     - Prompts about the same frames may come in any order; an engine encodes frames once per batch at most.
     - What cannot be answered raises `EngineError` (the whole batch) and is never returned as a number.
     - Empty `choices` and frames that the engine cannot take raise `EngineError` too.

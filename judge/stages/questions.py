@@ -45,11 +45,13 @@ def read_yes(answer: ChoiceProbabilities, *, prior: float | None = None) -> Read
     """The readings behind a yes/no answer.
 
     Raises:
-        AnswerError: A probability is missing, not a number, or outside [0, 1].
+        AnswerError: A probability is missing, not a number, or outside [0, 1]; or neither choice was seen at all.
     """
     yes = answer.probabilities.get("Yes")
     if yes is None or not (_is_probability(yes) and _is_probability(answer.mass)):
         raise AnswerError(f"the answer is no probability: Yes {yes}, label mass {answer.mass}")
+    if answer.mass <= 0.0:
+        raise AnswerError("neither Yes nor No was among the answers that the model considered")
     return Readings(observed=_clip(yes), mass=_clip(answer.mass), prior=prior)
 
 

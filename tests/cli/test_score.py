@@ -14,6 +14,7 @@ from PIL import Image
 
 from judge.assets import sample_media_path
 from judge.types import ScoreRow
+from tests.engines.openai_server import one_token, serve_chat
 
 DEMO = sample_media_path("demo")
 HARMLESS, PHOTO = str(DEMO / "harmless-1.png"), str(DEMO / "photo-coffee.jpg")
@@ -87,6 +88,22 @@ def test_table_explanation_and_report(tmp_path: Path) -> None:
     assert "https://" not in html
 
 
+def test_another_engine_is_chosen_over_the_configured_one(tmp_path: Path) -> None:
+    """A server that answers No to everything; the option wins over the file."""
+    config = tmp_path / "judge.yaml"
+    with serve_chat(lambda request: one_token([("No", 0.99), ("Yes", 0.005)])) as server:
+        config.write_text(
+            f"engine: {{name: scripted, model: m, openai: {{base_url: '{server.base_url}'}}}}\ncache: false\n"
+        )
+        result = judge("score", HARMLESS, "--engine", "openai", "--config", str(config), "--preset", "none", "--jsonl")
+        assert result.returncode == 0, result.stderr
+        assert len(server.requests) > 1
+    (row,) = _rows(result)
+    assert row.verdict is not None
+    assert (row.decision, row.verdict.model, row.verdict.versions.runtime) == ("safe", "m", "openai/logprobs-20")
+    assert "note: no --model given" not in result.stderr
+
+
 @pytest.mark.slow
 def test_fail_on_uncertain_exits_with_10_and_json_is_one_array() -> None:
     result = judge("score", PHOTO, "--json", "--fail-on", "uncertain")
@@ -99,6 +116,8 @@ def test_fail_on_uncertain_exits_with_10_and_json_is_one_array() -> None:
     [
         (["score", HARMLESS, "--constitution", "stikers"], "did you mean 'stickers'"),
         (["score", HARMLESS, "--preset", "wild"], "unknown preset 'wild'"),
+        (["score", HARMLESS, "--engine", "opena"], "unknown engine 'opena' (did you mean 'openai'?)"),
+        (["score", HARMLESS, "--engine", "openai", "--model", "m"], "set engine.openai.base_url"),
         (["score", HARMLESS, "--model", "no/such-folder/here"], "no/such-folder/here"),
         (["score"], "Missing argument"),
     ],

@@ -1,18 +1,23 @@
-"""Engines under the contract: the scripted one, and tiny real models loaded through the public path."""
+"""Engines under the contract: the scripted one, one that asks a server, and tiny real models, loaded through the
+public path."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 
+from judge.config import OpenAIOptions
 from judge.engines.base import Engine
+from judge.engines.openai import OpenAIEngine
 from judge.engines.scripted import Answer, ScriptedEngine
 from judge.engines.transformers import TransformersEngine
 from tests.contracts.tiny_models import BUILDERS
+from tests.engines.openai_server import hashed, serve_chat
 
 MODELS = tuple(BUILDERS)
 
@@ -32,19 +37,23 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 
 
 @pytest.fixture(scope="session")
-def load_engine(model_folder: Callable[[str], Path]) -> Callable[[str], Engine]:
-    """Name of a tiny model, or "scripted" -> its engine, loaded once."""
+def load_engine(model_folder: Callable[[str], Path]) -> Iterator[Callable[[str], Engine]]:
+    """Name of a tiny model, "scripted" or "openai" -> its engine, loaded once."""
+    with ExitStack() as stack:
 
-    @cache
-    def load(name: str) -> Engine:
-        if name == "scripted":
-            return ScriptedEngine({"dog": 0.9, "cat": Answer(0.2, mass=0.7)}, text_only={"dog": 0.6}, default=0.5)
-        return TransformersEngine(str(model_folder(name)), batch_size=8)
+        @cache
+        def load(name: str) -> Engine:
+            if name == "scripted":
+                return ScriptedEngine({"dog": 0.9, "cat": Answer(0.2, mass=0.7)}, text_only={"dog": 0.6}, default=0.5)
+            if name == "openai":
+                server = stack.enter_context(serve_chat(hashed))
+                return OpenAIEngine("hashed", OpenAIOptions(base_url=server.base_url))
+            return TransformersEngine(str(model_folder(name)), batch_size=8)
 
-    return load
+        yield load
 
 
-@pytest.fixture(params=["scripted", *MODELS])
+@pytest.fixture(params=["scripted", "openai", *MODELS])
 def engine(request: pytest.FixtureRequest, load_engine: Callable[[str], Engine]) -> Engine:
     return load_engine(request.param)
 

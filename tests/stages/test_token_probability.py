@@ -122,9 +122,21 @@ async def test_an_unreadable_answer_is_undecided_and_spoils_no_other(broken: Ans
     assert answers.evidence["person"].outcome == "satisfied"
 
 
-async def test_an_unreadable_prior_is_undecided_and_not_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("preset", ["none", "log_odds"])
+async def test_an_answer_without_any_mass_is_never_read_as_one_half(preset: str) -> None:
+    engine = ScriptedEngine({KNIFE: Answer(0.5, mass=0.0)}, text_only={}, default=0.5)
+    thresholds = Thresholds.model_validate({"preset": preset, "accept": 0.5, "reject": 0.5, "min_mass": 0.0})
+    stage = TokenProbability(engine, thresholds, PriorStore())
+    (answers,) = await stage.ask([FrameQuestions(frame(), {"knife": KNIFE})])
+    knife = answers.evidence["knife"]
+    assert (knife.outcome, knife.readings) == ("undecided", None)
+    assert knife.reason == "neither Yes nor No was among the answers that the model considered"
+
+
+@pytest.mark.parametrize("unreadable", [Answer(math.nan), Answer(0.5, mass=0.0)])
+async def test_an_unreadable_prior_is_undecided_and_not_kept(tmp_path: Path, unreadable: Answer) -> None:
     store = PriorStore(tmp_path)
-    engine = ScriptedEngine({KNIFE: 0.99}, text_only={KNIFE: Answer(math.nan)})
+    engine = ScriptedEngine({KNIFE: 0.99}, text_only={KNIFE: unreadable})
     (answers,) = await TokenProbability(engine, Thresholds(), store).ask([FrameQuestions(frame(), {"knife": KNIFE})])
     assert answers.evidence["knife"].outcome == "undecided"
     assert answers.evidence["knife"].reason == "the reading without the image is missing"

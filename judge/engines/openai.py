@@ -1,0 +1,430 @@
+"""The engine for any server that speaks OpenAI's chat completions with images and logprobs: vLLM, SGLang, hosted APIs.
+
+How requests travel: `chat_client`; how they look: `chat_format`; what the answers mean: `choice_reading`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import math
+import os
+import threading
+from collections import Counter
+from collections.abc import Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from pydantic import JsonValue
+
+from judge.assets import model_path
+from judge.config import OpenAIOptions
+from judge.engines.base import YES_NO, Capabilities, ModelInfo
+from judge.engines.chat_client import ChatClient, ChatSession, Patience, RequestRefused
+from judge.engines.chat_format import ChatChoice, Completion, chat_request, data_url, frame_key, parse_completion
+from judge.engines.choice_reading import ChoiceReader, read_logprobs, read_samples, unreadable
+from judge.engines.model_folder import read_card
+from judge.errors import AnswerError, ConfigError, EngineError
+from judge.types import ChoiceProbabilities, Domain, Frame, Generation, Message, Prompt
+
+if TYPE_CHECKING:
+    from judge.config import EngineConfig
+
+T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
+_PROBE = Prompt((Message("user", "Is fire hot? Answer with one word, Yes or No."),))
+_NO_LOGPROBS = (
+    "take a server that gives logprobs and top_logprobs, or set engine.openai.samples, for instance to 16, to count "
+    "drawn answers instead"
+)
+_SAMPLE_TOKENS = 8
+"""Enough to tell "No" from "Nothing"; the rest of an answer is not read."""
+_NUMBERS = {
+    "top_logprobs",
+    "samples",
+    "seed",
+    "max_tokens_field",
+    "image_format",
+    "jpeg_quality",
+    "image_detail",
+    "extra_body",
+}
+"""Options that change answers, and so the digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """What the server has counted since the engine was built, in answers that could be read.
+
+    Attributes:
+        requests: Answered requests, the probe at start-up included.
+        prompt_tokens: Tokens read.
+        completion_tokens: Tokens written.
+        cost: By the configured prices.
+    """
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+
+
+class OpenAIEngine:
+    """See `judge.engines.base.Engine` for the contract.
+
+    With `options.samples` the answers of `choose` are drawn and counted: `info.runtime` then says `sampled`.
+
+    Args:
+        model: As the server calls it.
+        options: Where the server is and how to ask it.
+        api_key: Empty = none is sent.
+        revision: Which version of the model the server runs, as far as the caller knows.
+        domain: What the model was made for.
+        patience: How to wait between attempts.
+
+    Raises:
+        ConfigError: No address, or a server that refuses the first question or gives no logprobs.
+        EngineError: The server cannot be reached or fails.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        options: OpenAIOptions,
+        *,
+        api_key: str = "",
+        revision: str | None = None,
+        domain: Domain | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        if not options.base_url:
+            raise ConfigError(
+                "engine 'openai' needs the address of its server",
+                hint="set engine.openai.base_url in the configuration, for instance to http://127.0.0.1:8000/v1",
+            )
+        self._model = model
+        self._options = options
+        self._client = ChatClient(options, api_key=api_key, patience=patience or Patience())
+        self._closed = False
+        self._lock = threading.Lock()
+        self._spend = Spend()
+        self._capabilities = Capabilities(max_frames=options.max_frames)
+        first = _run_in_thread(self._probe())
+        self._served = (first.model, first.system_fingerprint)
+        self._changed = False
+        how = f"sampled-{options.samples}" if options.samples else f"logprobs-{options.top_logprobs}"
+        self._info = ModelInfo(model, _digest(model, revision, options, first), domain, f"openai/{how}")
+
+    @classmethod
+    def from_config(cls, config: EngineConfig) -> OpenAIEngine:
+        """Take the key from the environment, and ask the server a first question.
+
+        Raises:
+            ConfigError: The environment has no such variable; and as the class says.
+            EngineError: As the class says.
+        """
+        embedded = model_path(config.model)
+        return cls(
+            config.model,
+            config.openai,
+            api_key=_read_key(config.openai.api_key_env),
+            revision=config.revision,
+            domain=read_card(embedded).to_domain() if embedded else None,
+        )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._info
+
+    @property
+    def spend(self) -> Spend:
+        return self._spend
+
+    async def choose(self, prompts: Sequence[Prompt], choices: Sequence[str] = YES_NO) -> list[ChoiceProbabilities]:
+        """Equal prompts are asked once. Where no choice is among the likeliest tokens, the answer has a mass of 0.0."""
+        prompts = tuple(prompts)
+        self._check(prompts)
+        reader = ChoiceReader(choices)
+        urls = await asyncio.to_thread(self._encode, prompts)
+        unique = {_prompt_key(prompt, urls): prompt for prompt in prompts}
+        ask = self._draw if self._options.samples else self._read
+        async with self._client.session() as session:
+            answers = await _together([ask(session, prompt, urls.of(prompt), reader) for prompt in unique.values()])
+        found = dict(zip(unique, answers, strict=True))
+        return [found[_prompt_key(prompt, urls)] for prompt in prompts]
+
+    async def generate(
+        self, prompts: Sequence[Prompt], *, max_tokens: int, temperature: float = 0.0
+    ) -> list[Generation]:
+        """Copies of a prompt are different samples: each gets a seed of its own, where the server takes seeds.
+
+        Raises:
+            AnswerError: The server withheld a text, or gave none.
+            EngineError: The server could not answer.
+        """
+        prompts = tuple(prompts)
+        self._check(prompts)
+        if max_tokens < 1:
+            raise EngineError(f"max_tokens is {max_tokens}, at least 1 is needed")
+        if not 0.0 <= temperature < math.inf:
+            raise EngineError(f"temperature is {temperature}, a number from 0 on is needed")
+        urls = await asyncio.to_thread(self._encode, prompts)
+        seen: Counter[tuple[object, ...]] = Counter()
+        jobs = []
+        async with self._client.session() as session:
+            for prompt in prompts:
+                key = _prompt_key(prompt, urls)
+                fields = self._sampling(temperature, copy=seen[key]) | {self._options.max_tokens_field: max_tokens}
+                jobs.append(self._write(session, prompt, urls.of(prompt), fields))
+                seen[key] += 1
+            return await _together(jobs)
+
+    async def close(self) -> None:
+        """Calls that are running are answered, and their connections end with them; later ones raise `EngineError`."""
+        self._closed = True
+
+    async def _read(
+        self, session: ChatSession, prompt: Prompt, urls: Sequence[str], reader: ChoiceReader
+    ) -> ChoiceProbabilities:
+        completion = await self._ask(session, prompt, urls, self._one_token())
+        if completion.choices[0].finish_reason == "content_filter":
+            return unreadable(reader, prompt_tokens=completion.usage.prompt_tokens)
+        return self._interpret(completion, reader)
+
+    def _interpret(self, completion: Completion, reader: ChoiceReader) -> ChoiceProbabilities:
+        logprobs = completion.choices[0].logprobs
+        if logprobs is None or not logprobs.content or not logprobs.content[0].top_logprobs:
+            raise EngineError(f"{self._where} gave no logprobs of the likeliest tokens", hint=_NO_LOGPROBS)
+        try:
+            return read_logprobs(reader, logprobs.content[0].top_logprobs, prompt_tokens=completion.usage.prompt_tokens)
+        except EngineError as error:
+            raise EngineError(f"{self._where}: {error.message}", hint=error.hint) from error
+
+    async def _draw(
+        self, session: ChatSession, prompt: Prompt, urls: Sequence[str], reader: ChoiceReader
+    ) -> ChoiceProbabilities:
+        """Servers may give fewer answers than `n` asks for: then the rest is asked for again."""
+        wanted = self._options.samples
+        texts: list[str] = []
+        prompt_tokens = 0
+        while len(texts) < wanted:
+            n = min(wanted - len(texts), self._options.samples_per_request or wanted)
+            completion = await self._ask(session, prompt, urls, self._samples(n, first=len(texts)))
+            if len(completion.choices) > n:
+                raise EngineError(f"{self._where} gave {len(completion.choices)} answers where {n} were asked for")
+            texts += [_drawn_text(choice) for choice in completion.choices]
+            prompt_tokens += completion.usage.prompt_tokens
+        return read_samples(reader, texts, prompt_tokens=prompt_tokens)
+
+    async def _write(
+        self, session: ChatSession, prompt: Prompt, urls: Sequence[str], fields: Mapping[str, JsonValue]
+    ) -> Generation:
+        completion = await self._ask(session, prompt, urls, fields)
+        choice = completion.choices[0]
+        reason, text = choice.finish_reason, choice.message.content
+        if reason not in ("stop", "length"):
+            raise AnswerError(f"{self._where} ended its text with finish_reason {reason!r}: it is withheld or no text")
+        if text is None:
+            raise AnswerError(
+                f"{self._where} wrote no text (finish_reason {reason!r})",
+                hint="a model that thinks first may need more tokens, or thinking switched off in extra_body",
+            )
+        usage = completion.usage
+        return Generation(
+            text=text.strip(),
+            finish_reason="stop" if reason == "stop" else "length",
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+        )
+
+    async def _ask(
+        self, session: ChatSession, prompt: Prompt, urls: Sequence[str], fields: Mapping[str, JsonValue]
+    ) -> Completion:
+        fields = {"model": self._model, **fields}
+        content = await session.post(partial(chat_request, prompt, urls, self._options, fields))
+        completion = parse_completion(content, where=self._where)
+        self._count(completion)
+        self._notice_change(completion)
+        return completion
+
+    async def _probe(self) -> Completion:
+        """The first question, before anything depends on the answer.
+
+        Raises:
+            ConfigError: The server refuses it, or what it answers is of no use.
+            EngineError: The server fails.
+        """
+        reader = ChoiceReader(YES_NO)
+        fields = self._samples(1, first=0) if self._options.samples else self._one_token()
+        try:
+            async with self._client.session() as session:
+                content = await session.post(
+                    partial(chat_request, _PROBE, (), self._options, {"model": self._model, **fields})
+                )
+        except RequestRefused as error:
+            hint = error.hint if self._options.samples else f"{error.hint}; if it has no logprobs: {_NO_LOGPROBS}"
+            raise ConfigError(error.message, hint=hint) from error
+        try:
+            completion = parse_completion(content, where=self._where)
+            if self._options.samples:
+                readable = reader.written(_drawn_text(completion.choices[0])) is not None
+            else:
+                readable = self._interpret(completion, reader).mass > 0.0
+        except EngineError as error:
+            raise ConfigError(error.message, hint=error.hint) from error
+        if not readable:
+            _LOG.warning(
+                "%s does not begin its answer to a simple question with Yes or No: most answers will be undecided. "
+                "A model that thinks first must be told not to, e.g. in engine.openai.extra_body",
+                self._where,
+            )
+        self._count(completion)
+        return completion
+
+    def _one_token(self) -> dict[str, JsonValue]:
+        return {
+            "temperature": 0,
+            "logprobs": True,
+            "top_logprobs": self._options.top_logprobs,
+            self._options.max_tokens_field: 1,
+        }
+
+    def _samples(self, n: int, *, first: int) -> dict[str, JsonValue]:
+        fields = self._sampling(1.0, copy=first) | {self._options.max_tokens_field: _SAMPLE_TOKENS}
+        return fields if n == 1 else fields | {"n": n}
+
+    def _sampling(self, temperature: float, *, copy: int) -> dict[str, JsonValue]:
+        fields: dict[str, JsonValue] = {"temperature": temperature}
+        if temperature > 0.0 and self._options.seed is not None:
+            fields["seed"] = self._options.seed + copy
+        return fields
+
+    @property
+    def _where(self) -> str:
+        return f"model '{self._model}' at '{self._options.base_url}'"
+
+    def _count(self, completion: Completion) -> None:
+        options, usage = self._options, completion.usage
+        cost = (
+            usage.prompt_tokens * options.price_per_million_prompt_tokens
+            + usage.completion_tokens * options.price_per_million_completion_tokens
+        ) / 1e6
+        with self._lock:
+            spend = self._spend
+            self._spend = Spend(
+                spend.requests + 1,
+                spend.prompt_tokens + usage.prompt_tokens,
+                spend.completion_tokens + usage.completion_tokens,
+                spend.cost + cost,
+            )
+
+    def _notice_change(self, completion: Completion) -> None:
+        """Verdicts name the model that answered at start-up; say so when that stops being true, but once."""
+        served = (completion.model, completion.system_fingerprint)
+        if served != self._served and not self._changed:
+            self._changed = True
+            _LOG.warning(
+                "%s has changed since start-up, and the digest of the model has not: %s became %s",
+                self._where, self._served, served,
+            )  # fmt: skip
+
+    def _encode(self, prompts: Sequence[Prompt]) -> _Pictures:
+        """Each picture once, however many prompts are about it and whatever arrays it lies in."""
+        keys: dict[int, str] = {}
+        urls: dict[str, str] = {}
+        for frame in (frame for prompt in prompts for frame in prompt.frames):
+            if id(frame) in keys:
+                continue
+            key = keys[id(frame)] = frame_key(frame)
+            if key not in urls:
+                urls[key] = data_url(frame, self._options)
+        return _Pictures(keys, urls)
+
+    def _check(self, prompts: Sequence[Prompt]) -> None:
+        if self._closed:
+            raise EngineError(f"model '{self._model}' is closed")
+        limit = self._options.max_frames
+        for prompt in prompts:
+            if not any(message.role == "user" for message in prompt.messages):
+                raise EngineError("a prompt without a user message asks nothing")
+            if len(prompt.frames) > limit:
+                raise EngineError(f"model '{self._model}' takes {limit} frames in a prompt, not {len(prompt.frames)}")
+            for frame in prompt.frames:
+                _check_frame(frame)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pictures:
+    """Of one batch: frame object -> key of its pixels -> its `data:` URL."""
+
+    keys: Mapping[int, str]
+    urls: Mapping[str, str]
+
+    def of(self, prompt: Prompt) -> tuple[str, ...]:
+        return tuple(self.urls[self.keys[id(frame)]] for frame in prompt.frames)
+
+
+def _prompt_key(prompt: Prompt, pictures: _Pictures) -> tuple[object, ...]:
+    return (prompt.messages, *(pictures.keys[id(frame)] for frame in prompt.frames))
+
+
+def _check_frame(frame: Frame) -> None:
+    image = frame.image
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise EngineError(f"frame {frame.index} is {image.dtype} {image.shape}, not uint8 (height, width, 3)")
+
+
+def _drawn_text(choice: ChatChoice) -> str:
+    """Empty for an answer that was withheld: it is no vote."""
+    return "" if choice.finish_reason == "content_filter" else choice.message.content or ""
+
+
+def _digest(model: str, revision: str | None, options: OpenAIOptions, first: Completion) -> str:
+    """sha256 (hex) over what is known of the model. Not the address: where a model runs is not what it is."""
+    known = {
+        "model": model,
+        "revision": revision,
+        "served_model": first.model,
+        "system_fingerprint": first.system_fingerprint,
+        "options": options.model_dump(mode="json", include=_NUMBERS),
+    }
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
+def _read_key(variable: str) -> str:
+    if not variable:
+        return ""
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise ConfigError(
+            f"the environment variable '{variable}' is not set; it should hold the key of engine 'openai'",
+            hint="set it, or leave engine.openai.api_key_env empty for a server without keys",
+        )
+    return key
+
+
+async def _together(jobs: Sequence[Coroutine[object, object, T]]) -> list[T]:
+    """Results in order. The first error ends all others: their answers would be thrown away, but paid."""
+    tasks = [asyncio.ensure_future(job) for job in jobs]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+def _run_in_thread(job: Coroutine[object, object, T]) -> T:
+    """Wait for a coroutine, whether or not an event loop is running here."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, job).result()
