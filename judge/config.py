@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from judge.errors import ConfigError
 
@@ -68,6 +69,13 @@ class Thresholds(Settings):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+class VllmOptions(Settings):
+    """What only the engine `vllm` reads."""
+
+    options: Mapping[str, JsonValue] = Field(default_factory=dict)
+    """Arguments of vLLM's `AsyncEngineArgs` by name, over our defaults: `{gpu_memory_utilization: 0.8}`."""
+
+
 class EngineConfig(Settings):
     """Which model answers, and where it runs."""
 
@@ -80,11 +88,13 @@ class EngineConfig(Settings):
     dtype: str = "auto"
     """`auto`, `float32`, `bfloat16`, `float16`."""
     batch_size: Annotated[int, Field(ge=1)] = 32
-    """Prompts in one forward pass."""
+    """Prompts in one forward pass; vLLM's `max_num_seqs`, worth raising on a GPU."""
     revision: str | None = None
     """Revision of a Hugging Face id; None = its default branch."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for models whose code you have read."""
+    vllm: VllmOptions = VllmOptions()
+    """More settings of the engine `vllm`."""
 
 
 class JudgeConfig(Settings):

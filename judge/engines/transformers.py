@@ -6,23 +6,22 @@ Not for the highest throughput. How questions about one image share it: `scoring
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import inspect
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 import torch
 from transformers import GenerationConfig
 
 from judge.assets import model_path
-from judge.engines.answer_tokens import AnswerTokens, answer_tokens, normalize
+from judge.engines.admission import check_max_tokens, check_prompts
+from judge.engines.answer_tokens import AnswerTokens, answer_tokens, choice_answer
 from judge.engines.base import YES_NO, Capabilities, ModelInfo
 from judge.engines.encoding import PromptEncoder
+from judge.engines.identity import sample_seeds
 from judge.engines.loading import LoadedModel, Model, load_model
 from judge.engines.prefix_cache import to_device
 from judge.engines.scoring import Scorer
@@ -155,22 +154,18 @@ class TransformersEngine:
     def _choose(self, prompts: tuple[Prompt, ...], choices: tuple[str, ...]) -> list[ChoiceProbabilities]:
         if choices not in self._answers:
             self._answers[choices] = answer_tokens(self._tokenizer, choices)
-        self._check(prompts)
+        check_prompts(self._info.name, self._capabilities, prompts)
         assert self._scorer is not None
-        return [_answer(choices, *score) for score in self._scorer.score(prompts, self._answers[choices])]
+        return [choice_answer(choices, *score) for score in self._scorer.score(prompts, self._answers[choices])]
 
     def _generate(self, prompts: tuple[Prompt, ...], max_tokens: int, temperature: float) -> list[Generation]:
-        if max_tokens < 1:
-            raise EngineError(f"max_tokens is {max_tokens}, at least 1 is needed")
-        self._check(prompts)
-        seen: Counter[str] = Counter()
+        check_max_tokens(max_tokens)
+        check_prompts(self._info.name, self._capabilities, prompts)
         generations = []
-        for prompt in prompts:
-            key = _prompt_key(prompt)
+        for prompt, seed in zip(prompts, sample_seeds(prompts), strict=True):
             with torch.random.fork_rng():
-                torch.manual_seed(int(hashlib.sha256(f"{key} {seen[key]}".encode()).hexdigest()[:15], 16))
+                torch.manual_seed(seed)
                 generations.append(self._generate_one(prompt, max_tokens, temperature))
-            seen[key] += 1
         return generations
 
     def _generate_one(self, prompt: Prompt, max_tokens: int, temperature: float) -> Generation:
@@ -189,41 +184,11 @@ class TransformersEngine:
             completion_tokens=len(written),
         )
 
-    def _check(self, prompts: Sequence[Prompt]) -> None:
-        limit = self._capabilities.max_frames
-        for prompt in prompts:
-            if not any(message.role == "user" for message in prompt.messages):
-                raise EngineError("a prompt without a user message asks nothing")
-            if len(prompt.frames) > limit:
-                raise EngineError(
-                    f"model '{self._info.name}' takes {limit} frames in a prompt, not {len(prompt.frames)}"
-                )
-            if not prompt.frames and not self._capabilities.text_only:
-                raise EngineError(f"model '{self._info.name}' takes no prompt without a frame")
-            for frame in prompt.frames:
-                image = frame.image
-                if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-                    raise EngineError(
-                        f"frame {frame.index} is {image.dtype} {image.shape}, not uint8 (height, width, 3)"
-                    )
-
-
-def _answer(choices: tuple[str, ...], log_masses: list[float], prompt_tokens: int) -> ChoiceProbabilities:
-    probabilities, mass = normalize(log_masses)
-    return ChoiceProbabilities(dict(zip(choices, probabilities, strict=True)), mass, prompt_tokens)
-
 
 def _accepted_inputs(model: Model) -> frozenset[str] | None:
     """Names that `forward` spells out; None for one that takes anything."""
     names = frozenset(inspect.signature(model.forward).parameters)
     return names if "input_ids" in names else None
-
-
-def _prompt_key(prompt: Prompt) -> str:
-    digest = hashlib.sha256(repr(prompt.messages).encode())
-    for frame in prompt.frames:
-        digest.update(repr(frame.image.shape).encode() + frame.image.tobytes())
-    return digest.hexdigest()
 
 
 def _end_ids(model: Model, fallback: int | None) -> tuple[int, ...]:

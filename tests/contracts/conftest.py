@@ -1,4 +1,4 @@
-"""Engines under the contract: the scripted one, and tiny real models loaded through the public path."""
+"""Engines under the contract: scripted, tiny real models through transformers, the embedded one through vLLM."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from judge.engines.base import Engine
 from judge.engines.scripted import Answer, ScriptedEngine
 from judge.engines.transformers import TransformersEngine
 from tests.contracts.tiny_models import BUILDERS
+from tests.contracts.vllm_engine import needs_vllm, shared_vllm_engine
 
 MODELS = tuple(BUILDERS)
 
@@ -33,10 +34,12 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 
 @pytest.fixture(scope="session")
 def load_engine(model_folder: Callable[[str], Path]) -> Callable[[str], Engine]:
-    """Name of a tiny model, or "scripted" -> its engine, loaded once."""
+    """Name of a tiny model, "vllm" or "scripted" -> its engine, loaded once."""
 
     @cache
     def load(name: str) -> Engine:
+        if name == "vllm":
+            return shared_vllm_engine()
         if name == "scripted":
             return ScriptedEngine({"dog": 0.9, "cat": Answer(0.2, mass=0.7)}, text_only={"dog": 0.6}, default=0.5)
         return TransformersEngine(str(model_folder(name)), batch_size=8)
@@ -44,7 +47,7 @@ def load_engine(model_folder: Callable[[str], Path]) -> Callable[[str], Engine]:
     return load
 
 
-@pytest.fixture(params=["scripted", *MODELS])
+@pytest.fixture(params=["scripted", *MODELS, pytest.param("vllm", marks=(pytest.mark.slow, needs_vllm))])
 def engine(request: pytest.FixtureRequest, load_engine: Callable[[str], Engine]) -> Engine:
     return load_engine(request.param)
 
