@@ -212,21 +212,16 @@ def test_the_test_at_the_start_finds_pictures_that_are_taken_for_each_other(
         asyncio.run(engine._call(engine._requests.test(1e-3)))
 
 
-def test_the_name_of_a_picture_follows_from_its_pixels_and_the_model(engine: VllmEngine) -> None:
+def test_the_name_of_a_picture_follows_from_its_pixels_and_the_model(
+    engine: VllmEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     requests = engine._requests
-    same, other = frame(SAMPLES[0]), frame(SAMPLES[1])
-    (group, again, different) = (
-        requests._group([ask(QUESTIONS[0], picture)])[0] for picture in (same, frame(SAMPLES[0]), other)
-    )
-    names = [requests._uuid(found.keys[0]) for found in (group, again, different)]
+    prompts = [ask(QUESTIONS[0], frame(path)) for path in (SAMPLES[0], SAMPLES[0], SAMPLES[1])]
+    keys = [requests._group([prompt])[0].keys[0] for prompt in prompts]
+    names = [requests._uuid(key) for key in keys]
     assert names[0] == names[1] != names[2]
-    assert {len(name) for name in names} == {64}
-    monkeypatched = requests._namespace + "x"
-    before, requests._namespace = requests._namespace, monkeypatched
-    try:
-        assert requests._uuid(group.keys[0]) != names[0]
-    finally:
-        requests._namespace = before
+    monkeypatch.setattr(requests, "_namespace", "another model")
+    assert requests._uuid(keys[0]) not in names
 
 
 # --- writing ------------------------------------------------------------------------------------------------
