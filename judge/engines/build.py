@@ -24,6 +24,7 @@ class ConfigurableEngine(Engine, Protocol):
 ENGINES: Registry[ConfigurableEngine] = Registry("engine")
 ENGINES.register("transformers", "judge.engines.transformers:TransformersEngine")
 ENGINES.register("openai", "judge.engines.openai:OpenAIEngine")
+ENGINES.register("vllm", "judge.engines.vllm:VllmEngine")
 ENGINES.register("scripted", "judge.engines.scripted:ScriptedEngine")
 
 

@@ -83,6 +83,30 @@ class PromptEncoder:
         tails = tuple(self._tail_ids(part[1], part[2]) for part in parts if part)
         return self._join(self._process(texts[0], frames), tails)
 
+    def split_ids(self, prompt: Prompt) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Token ids with one placeholder per frame, for a library that expands them itself: no picture is touched.
+
+        Returns:
+            The ids up to and including the last placeholder, empty without frames; the ids behind it.
+
+        Raises:
+            EngineError: The words hold a placeholder too, or this tokenizer does not keep one as one token.
+        """
+        text = self.render(prompt)
+        if not prompt.frames:
+            return (), self._text_ids(text)
+        part = self._split(text, len(prompt.frames))
+        if part is None:
+            raise EngineError(
+                f"a prompt of {len(prompt.frames)} frames is rendered with another number of placeholders"
+            )
+        mark = self.tokenizer.encode(part[1], add_special_tokens=False)
+        ids = self.tokenizer.encode(text, add_special_tokens=self._adds_special(text))
+        if len(mark) != 1 or ids.count(mark[0]) != len(prompt.frames):
+            raise EngineError(f"tokenizer '{self.tokenizer.name_or_path}' does not keep '{part[1]}' as one token")
+        cut = len(ids) - ids[::-1].index(mark[0])
+        return tuple(ids[:cut]), tuple(ids[cut:])
+
     def _join(self, inputs: dict[str, Tensor], tails: tuple[tuple[int, ...], ...]) -> FrameGroup | None:
         """Check on the first prompt that head and tail, tokenized apart, are what the processor made of the whole."""
         ids = tuple(int(token) for token in inputs["input_ids"][0])

@@ -16,7 +16,7 @@ from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError
 from PIL.Image import Image
 from torch import Tensor
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from judge.engines.answer_tokens import Tokenizer
 from judge.engines.base import ModelInfo
@@ -99,6 +99,35 @@ class LoadedModel:
     card: ModelCard
 
 
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """Where the files of a model are.
+
+    Attributes:
+        model: As it was asked for.
+        place: A folder, or an id of the hub.
+        revision: Of an id: its commit, if the hub could be asked.
+        local_files_only: Do not ask the hub (again).
+    """
+
+    model: str
+    place: Path | str
+    revision: str
+    local_files_only: bool
+
+    @property
+    def location(self) -> str:
+        return str(self.place)
+
+    def options(self, trust_remote_code: bool) -> dict[str, str | bool]:
+        """What every `from_pretrained` is given."""
+        return {
+            "revision": self.revision,
+            "trust_remote_code": trust_remote_code,
+            "local_files_only": self.local_files_only,
+        }
+
+
 def load_model(
     model: str,
     *,
@@ -116,32 +145,95 @@ def load_model(
             do not fill it; an impossible device or dtype.
         EngineError: The model does not fit into memory.
     """
-    source = _source(model)
-    place, precision = _place(device), _precision(dtype, device)
-    revision = revision or "main"
-    if isinstance(source, str) and not local_files_only:
-        revision, local_files_only = _resolve(source, revision)
-    options = {
-        "revision": revision,
-        "trust_remote_code": trust_remote_code,
-        "local_files_only": local_files_only,
-    }
-    auto_processor: Any = AutoProcessor  # the border: from here on our protocols describe what it returns
-    auto_model: Any = AutoModelForImageTextToText
+    place, precision = _place(device), precision_of(dtype, _place(device).type)
+    source = find_model(model, revision=revision, local_files_only=local_files_only)
+    processor = load_processor(source, trust_remote_code=trust_remote_code)
+    auto_model: Any = AutoModelForImageTextToText  # the border: from here on our protocols describe what it returns
+    options = source.options(trust_remote_code)
     try:
-        processor: Processor = auto_processor.from_pretrained(str(source), **options)
-        network, report = auto_model.from_pretrained(str(source), dtype=precision, output_loading_info=True, **options)
+        network, report = auto_model.from_pretrained(
+            source.location, dtype=precision, output_loading_info=True, **options
+        )
         loaded: Model = network.eval().to(place)
     except torch.OutOfMemoryError as error:
         raise EngineError(f"model '{model}' does not fit into the memory of {place}", hint="use bfloat16") from error
     except Exception as error:
-        raise _load_error(model, source, error) from error
+        raise _load_error(source, error) from error
     _check_complete(model, report)
-    card = read_card(source) if isinstance(source, Path) else ModelCard()
-    digest = _digest(source, revision, loaded.config.to_json_string())
     runtime = f"transformers/{str(precision).removeprefix('torch.')}/{place.type}"
-    info = ModelInfo(card.name or name or _display_name(source), digest, card.to_domain(), runtime)
+    info, card = describe_model(source, name=name, config_json=loaded.config.to_json_string(), runtime=runtime)
     return LoadedModel(loaded, processor, info, card)
+
+
+def find_model(model: str, *, revision: str | None, local_files_only: bool) -> ModelSource:
+    """Tell a folder from an id of the hub, and fix the id's commit.
+
+    Raises:
+        ConfigError: Neither a folder nor an id, or the hub says that there is no such model.
+    """
+    place = _source(model)
+    revision = revision or "main"
+    if isinstance(place, str) and not local_files_only:
+        revision, local_files_only = _resolve(place, revision)
+    return ModelSource(model, place, revision, local_files_only)
+
+
+def load_processor(source: ModelSource, *, trust_remote_code: bool) -> Processor:
+    """The model's tokenizer, chat template and image processor.
+
+    Raises:
+        ConfigError: They cannot be loaded.
+    """
+    auto_processor: Any = AutoProcessor
+    try:
+        processor: Processor = auto_processor.from_pretrained(source.location, **source.options(trust_remote_code))
+    except Exception as error:
+        raise _load_error(source, error) from error
+    return processor
+
+
+def load_config_json(source: ModelSource, *, trust_remote_code: bool) -> str:
+    """The model's configuration, for its digest where the network is loaded by somebody else.
+
+    Raises:
+        ConfigError: It cannot be loaded.
+    """
+    auto_config: Any = AutoConfig
+    try:
+        return str(auto_config.from_pretrained(source.location, **source.options(trust_remote_code)).to_json_string())
+    except Exception as error:
+        raise _load_error(source, error) from error
+
+
+def describe_model(source: ModelSource, *, name: str, config_json: str, runtime: str) -> tuple[ModelInfo, ModelCard]:
+    """Name, digest and domain, once the model is loaded: the same for one folder in every engine.
+
+    Args:
+        source: Where it was loaded from.
+        name: What to call it where its card has no name; empty = as its folder or id.
+        config_json: The configuration that was loaded; counts for a model of the hub only.
+        runtime: See `ModelInfo`.
+
+    Raises:
+        ConfigError: The card cannot be read.
+    """
+    place = source.place
+    card = read_card(place) if isinstance(place, Path) else ModelCard()
+    digest = _digest(place, source.revision, config_json)
+    return ModelInfo(card.name or name or _display_name(place), digest, card.to_domain(), runtime), card
+
+
+def precision_of(dtype: str, device_type: str) -> torch.dtype:
+    """`auto` is float32 on the CPU, where half precision is no faster everywhere and costs reproducibility.
+
+    Raises:
+        ConfigError: There is no such number type.
+    """
+    if dtype == "auto":
+        return torch.float32 if device_type == "cpu" else torch.bfloat16
+    if dtype not in _DTYPES:
+        raise ConfigError(f"dtype '{dtype}' is not known", hint=f"use auto, {', '.join(_DTYPES)}")
+    return _DTYPES[dtype]
 
 
 def _source(model: str) -> Path | str:
@@ -188,18 +280,10 @@ def _place(device: str) -> torch.device:
     return place
 
 
-def _precision(dtype: str, device: str) -> torch.dtype:
-    """float32 on the CPU, where half precision is no faster everywhere and costs reproducibility."""
-    if dtype == "auto":
-        return torch.float32 if _place(device).type == "cpu" else torch.bfloat16
-    if dtype not in _DTYPES:
-        raise ConfigError(f"dtype '{dtype}' is not known", hint=f"use auto, {', '.join(_DTYPES)}")
-    return _DTYPES[dtype]
-
-
-def _load_error(model: str, source: Path | str, error: Exception) -> ConfigError:
+def _load_error(source: ModelSource, error: Exception) -> ConfigError:
+    model = source.model
     reason = " ".join(str(error).split())[:300]
-    if isinstance(source, str) and isinstance(error, OSError):
+    if isinstance(source.place, str) and isinstance(error, OSError):
         return ConfigError(
             f"model '{model}': no such folder, and the hub cannot be reached for it: {reason}",
             hint="check the spelling and the network, or download the model and name its folder",

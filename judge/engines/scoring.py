@@ -5,27 +5,25 @@ Which one is decided once, by a probe when the model is loaded.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from functools import partial
 
-import numpy as np
 import torch
 
+from judge.engines.admission import check_length
 from judge.engines.answer_tokens import AnswerTokens, answer_tokens, choice_log_masses, normalize
 from judge.engines.base import YES_NO
 from judge.engines.encoding import FrameGroup, PromptEncoder
+from judge.engines.identity import frame_key
 from judge.engines.loading import Model
 from judge.engines.memory import PassBudget
+from judge.engines.probe import TOLERANCE, probe_groups, probe_questions
 from judge.engines.shared_prefix import Way, frames_encoded_once, score_groups, score_one
-from judge.errors import EngineError, JudgeError
-from judge.types import Frame, Message, Prompt
+from judge.errors import JudgeError
+from judge.types import Message, Prompt
 
 _LOG = logging.getLogger(__name__)
-_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.1}
-"""Allowed distance of the two ways in log probability; 0.25 is at most 0.06 in probability."""
-
 _WAYS: tuple[Way, ...] = ("packed", "expanded")
 """Fastest first."""
 
@@ -57,14 +55,14 @@ class Scorer:
         answers = answer_tokens(encoder.tokenizer, YES_NO)
         self.frames_way = self._fastest_way(probe_groups(), answers)
         self.text_only = self._answers_text(answers)
-        self.text_way = self._fastest_way([_probe_questions(())], answers) if self.text_only else None
+        self.text_way = self._fastest_way([probe_questions(())], answers) if self.text_only else None
 
     def score(self, prompts: Sequence[Prompt], answers: AnswerTokens) -> list[Score]:
         """One score per prompt, order kept; frames are compared by their pixels, and equal prompts asked once."""
         rows: dict[tuple[str, ...], dict[tuple[Message, ...], list[int]]] = {}
         digests: dict[int, str] = {}
         for row, prompt in enumerate(prompts):
-            key = tuple(_frame_key(frame, digests) for frame in prompt.frames)
+            key = tuple(frame_key(frame, digests) for frame in prompt.frames)
             rows.setdefault(key, {}).setdefault(prompt.messages, []).append(row)
         groups = [[prompts[same[0]] for same in group.values()] for group in rows.values()]
         found: dict[int, Score] = {}
@@ -74,9 +72,8 @@ class Scorer:
         return [found[row] for row in range(len(prompts))]
 
     def check_length(self, n_tokens: int) -> None:
-        """Beyond its positions a model goes on answering, but from noise."""
-        if self._max_tokens and n_tokens > self._max_tokens:
-            raise EngineError(f"a prompt of {n_tokens} tokens; model '{self._name}' takes {self._max_tokens}")
+        """See `judge.engines.admission.check_length`."""
+        check_length(self._name, n_tokens, self._max_tokens)
 
     def _score_groups(self, groups: Sequence[Sequence[Prompt]], answers: AnswerTokens) -> list[list[Score]]:
         ways = [self.frames_way if group[0].frames else self.text_way for group in groups]
@@ -140,39 +137,16 @@ class Scorer:
         except Exception as error:  # whatever this architecture cannot do, the plain way can
             return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         shared = torch.tensor([[values for values, _ in group] for group in found])
-        if torch.allclose(shared, plain, rtol=0, atol=_TOLERANCE[self._model.dtype]):
+        if torch.allclose(shared, plain, rtol=0, atol=TOLERANCE[self._model.dtype]):
             return ""
         return f"log probabilities differ by {(shared - plain).abs().max():.2g}"
 
     def _answers_text(self, answers: AnswerTokens) -> bool:
         try:
-            self._score_plainly(_probe_questions(()), answers)
+            self._score_plainly(probe_questions(()), answers)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
             _LOG.warning("model '%s' takes no prompt without a frame: %s", self._name, error)
             return False
         return True
-
-
-def _frame_key(frame: Frame, digests: dict[int, str]) -> str:
-    """Digest of the pixels; `digests` remembers the arrays of this call, which stay alive meanwhile."""
-    image = frame.image
-    if id(image) not in digests:
-        pixels = np.ascontiguousarray(image)
-        digests[id(image)] = hashlib.sha256(repr(image.shape).encode() + pixels.tobytes()).hexdigest()
-    return digests[id(image)]
-
-
-def _probe_questions(frames: tuple[Frame, ...]) -> list[Prompt]:
-    """Two questions of different length, so that padding is part of the probe."""
-    questions = ("Is this statement true: there is a cat. Answer Yes or No.", "Is this statement true: it is. Yes?")
-    return [Prompt((Message("user", question),), frames) for question in questions]
-
-
-def probe_groups() -> list[list[Prompt]]:
-    """Two images of one size and of different colors, so that batching over images is part of the probe."""
-    dark = np.zeros((96, 96, 3), dtype=np.uint8)
-    dark[24:72, 24:72] = (200, 30, 40)
-    light = np.kron(np.arange(144).reshape(12, 12) % 5 % 2, np.ones((8, 8))).astype(np.uint8)[..., None] * 120
-    return [_probe_questions((Frame(0, 0.0, image),)) for image in (dark, 255 - np.repeat(light, 3, axis=2))]

@@ -13,16 +13,17 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
 import torch
 
 from judge.assets import model_path
-from judge.engines.answer_tokens import AnswerTokens, answer_tokens, normalize
+from judge.engines.admission import check_max_tokens, check_prompts
+from judge.engines.answer_tokens import AnswerTokens, answer_tokens, choice_answer
 from judge.engines.base import YES_NO, Capabilities, ModelInfo
 from judge.engines.encoding import PromptEncoder
 from judge.engines.loading import LoadedModel, Model, load_model
 from judge.engines.memory import pass_budget
-from judge.engines.scoring import Scorer, probe_groups
+from judge.engines.probe import probe_groups
+from judge.engines.scoring import Scorer
 from judge.engines.writing import Writer
 from judge.errors import EngineError, JudgeError
 from judge.types import ChoiceProbabilities, Generation, Prompt
@@ -161,14 +162,13 @@ class TransformersEngine:
     def _choose(self, prompts: tuple[Prompt, ...], choices: tuple[str, ...]) -> list[ChoiceProbabilities]:
         if choices not in self._answers:
             self._answers[choices] = answer_tokens(self._tokenizer, choices)
-        self._check(prompts)
+        check_prompts(self._info.name, self._capabilities, prompts)
         assert self._scorer is not None
-        return [_answer(choices, *score) for score in self._scorer.score(prompts, self._answers[choices])]
+        return [choice_answer(choices, *score) for score in self._scorer.score(prompts, self._answers[choices])]
 
     def _generate(self, prompts: tuple[Prompt, ...], max_tokens: int, temperature: float) -> list[Generation]:
-        if max_tokens < 1:
-            raise EngineError(f"max_tokens is {max_tokens}, at least 1 is needed")
-        self._check(prompts)
+        check_max_tokens(max_tokens)
+        check_prompts(self._info.name, self._capabilities, prompts)
         assert self._loaded is not None
         if self._writer is None:
             assert self._scorer is not None
@@ -176,29 +176,6 @@ class TransformersEngine:
                 self._info.name, self._loaded.model, self._encoder, self._scorer.check_length, probe_groups()[0]
             )
         return self._writer.write(prompts, max_tokens, temperature)
-
-    def _check(self, prompts: Sequence[Prompt]) -> None:
-        limit = self._capabilities.max_frames
-        for prompt in prompts:
-            if not any(message.role == "user" for message in prompt.messages):
-                raise EngineError("a prompt without a user message asks nothing")
-            if len(prompt.frames) > limit:
-                raise EngineError(
-                    f"model '{self._info.name}' takes {limit} frames in a prompt, not {len(prompt.frames)}"
-                )
-            if not prompt.frames and not self._capabilities.text_only:
-                raise EngineError(f"model '{self._info.name}' takes no prompt without a frame")
-            for frame in prompt.frames:
-                image = frame.image
-                if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-                    raise EngineError(
-                        f"frame {frame.index} is {image.dtype} {image.shape}, not uint8 (height, width, 3)"
-                    )
-
-
-def _answer(choices: tuple[str, ...], log_masses: list[float], prompt_tokens: int) -> ChoiceProbabilities:
-    probabilities, mass = normalize(log_masses)
-    return ChoiceProbabilities(dict(zip(choices, probabilities, strict=True)), mass, prompt_tokens)
 
 
 def _accepted_inputs(model: Model) -> frozenset[str] | None:

@@ -5,9 +5,7 @@ Not here: probabilities of answers (`scoring`).
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +13,7 @@ import torch
 from transformers import GenerationConfig
 
 from judge.engines.encoding import FrameGroup, PromptEncoder
+from judge.engines.identity import frame_key, sample_seeds
 from judge.engines.loading import Cache, Model
 from judge.engines.shared_prefix import cached_prefix, forget_positions, own_cache, to_device
 from judge.errors import JudgeError
@@ -56,23 +55,18 @@ class Writer:
 
     def write(self, prompts: Sequence[Prompt], max_tokens: int, temperature: float) -> list[Generation]:
         """One text per prompt, order kept. Sampling is seeded by the prompt and by how often it occurred before."""
-        keys = [_prompt_key(prompt) for prompt in prompts]
-        groups: dict[str, list[int]] = {}
-        for row, (_, frames) in enumerate(keys):
-            groups.setdefault(frames, []).append(row)
-        seen: Counter[str] = Counter()
-        seeds = []
-        for key, _ in keys:
-            seeds.append(int(hashlib.sha256(f"{key} {seen[key]}".encode()).hexdigest()[:15], 16))
-            seen[key] += 1
+        groups: dict[tuple[str, ...], list[int]] = {}
+        digests: dict[int, str] = {}
+        for row, prompt in enumerate(prompts):
+            groups.setdefault(tuple(frame_key(frame, digests) for frame in prompt.frames), []).append(row)
+        seeds = sample_seeds(prompts)
         written: dict[int, Generation] = {}
         for rows in groups.values():
             sources = self._sources([prompts[row] for row in rows])
             for row, source in zip(rows, sources, strict=True):
                 with torch.random.fork_rng():
                     torch.manual_seed(seeds[row])
-                    ids = self._continue(source(), max_tokens, temperature)
-                written[row] = ids
+                    written[row] = self._continue(source(), max_tokens, temperature)
         return [written[row] for row in range(len(prompts))]
 
     def _sources(self, prompts: Sequence[Prompt]) -> list[Callable[[], dict[str, Any]]]:
@@ -123,15 +117,6 @@ class Writer:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         _LOG.info("model '%s': texts about one image run it anew for each: %s", self._name, reason)
         return False
-
-
-def _prompt_key(prompt: Prompt) -> tuple[str, str]:
-    """Digests of the whole prompt, and of its frames alone."""
-    frames = hashlib.sha256()
-    for frame in prompt.frames:
-        frames.update(repr(frame.image.shape).encode() + frame.image.tobytes())
-    whole = hashlib.sha256(repr(prompt.messages).encode() + frames.digest())
-    return whole.hexdigest(), frames.hexdigest()
 
 
 def _end_ids(model: Model, fallback: int | None) -> tuple[int, ...]:

@@ -1,5 +1,4 @@
-"""Engines under the contract: the scripted one, one that asks a server, and tiny real models, loaded through the
-public path."""
+"""Engines under the contract: scripted, one that asks a server, tiny real models, the embedded one through vLLM."""
 
 from __future__ import annotations
 
@@ -17,6 +16,7 @@ from judge.engines.openai import OpenAIEngine
 from judge.engines.scripted import Answer, ScriptedEngine
 from judge.engines.transformers import TransformersEngine
 from tests.contracts.tiny_models import BUILDERS
+from tests.contracts.vllm_engine import needs_vllm, shared_vllm_engine
 from tests.engines.openai_server import hashed, serve_chat
 
 MODELS = tuple(BUILDERS)
@@ -38,7 +38,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 
 @pytest.fixture(scope="session")
 def load_engine(model_folder: Callable[[str], Path]) -> Iterator[Callable[[str], Engine]]:
-    """Name of a tiny model, "scripted" or "openai" -> its engine, loaded once."""
+    """Name of a tiny model, "scripted", "openai" or "vllm" -> its engine, loaded once."""
     with ExitStack() as stack:
 
         @cache
@@ -48,12 +48,14 @@ def load_engine(model_folder: Callable[[str], Path]) -> Iterator[Callable[[str],
             if name == "openai":
                 server = stack.enter_context(serve_chat(hashed))
                 return OpenAIEngine("hashed", OpenAIOptions(base_url=server.base_url))
+            if name == "vllm":
+                return shared_vllm_engine()
             return TransformersEngine(str(model_folder(name)), batch_size=8)
 
         yield load
 
 
-@pytest.fixture(params=["scripted", "openai", *MODELS])
+@pytest.fixture(params=["scripted", "openai", *MODELS, pytest.param("vllm", marks=(pytest.mark.slow, needs_vllm))])
 def engine(request: pytest.FixtureRequest, load_engine: Callable[[str], Engine]) -> Engine:
     return load_engine(request.param)
 

@@ -1,0 +1,29 @@
+"""Real vLLM with the embedded model: started once for the whole test session, because that takes many seconds."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.util import find_spec
+
+import pytest
+
+from judge.config import EngineConfig
+from judge.engines.build import build_engine
+from judge.engines.vllm import VllmEngine
+
+needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed: make setup-vllm")
+
+
+@cache
+def shared_vllm_engine() -> VllmEngine:
+    """Must not be closed or killed by a test; it ends with the interpreter."""
+    return start_vllm_engine(EngineConfig(name="vllm"))
+
+
+def start_vllm_engine(config: EngineConfig) -> VllmEngine:
+    """A test's own. One thread, as the other engines of the tests have."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        engine = build_engine(config)
+    assert isinstance(engine, VllmEngine)
+    return engine
