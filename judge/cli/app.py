@@ -15,12 +15,13 @@ from rich.progress import track
 from rich.table import Table
 
 from judge import __version__
-from judge.assets import constitution_names, constitution_path, model_names
+from judge.assets import constitution_names, constitution_path, model_names, model_path
 from judge.cli.score import engine_failed, score_all
 from judge.cli.table import print_explanation, print_table
 from judge.config import EngineConfig, JudgeConfig, Preset, load_config
 from judge.constitution import check_file, load_constitution
 from judge.engines.build import ENGINES, build_engine
+from judge.engines.model_folder import read_card
 from judge.errors import ConfigError, JudgeError
 from judge.media import FoundInput, Permissions, expand_inputs
 from judge.pipeline import Judge
@@ -168,7 +169,9 @@ def models(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
         return
     table = Table("model", "domain")
     for name in names:
-        table.add_row(name, "scenes of emoji stickers, not photographs")
+        folder = model_path(name)
+        domain = read_card(folder).domain if folder else None
+        table.add_row(name, domain.description if domain else "")
     Console().print(table)
     print("Any Hugging Face id or model folder works as --model too.")
 

@@ -207,9 +207,10 @@ def _expanded_chunks(
     ordered = sorted(tails, key=lambda tail: len(tail.ids))  # little padding
     n_prefix = cache.get_seq_length() if cache is not None else 0
     size = budget.rows(len(ordered[-1].ids), n_prefix)
+    start_at = _next_positions(model, n_prefix, 1) if _has_rope_deltas(model) else None
     for start in range(0, len(ordered), size):
         chunk = ordered[start : start + size]
-        yield chunk, _run_tails(model, cache, chunk)
+        yield chunk, _run_tails(model, cache, chunk, start_at)
 
 
 def _common_length(tails: Collection[tuple[int, ...]]) -> int:
@@ -240,8 +241,11 @@ def _run_prefix(model: Model, groups: Sequence[FrameGroup], n_tail: int, *, use_
     return _forward(model, to_device(model, inputs), last, use_cache=use_cache)
 
 
-def _run_tails(model: Model, cache: Cache | None, tails: Sequence[_Tail]) -> Tensor:
-    """Logits behind each tail's last token, `(tails, vocabulary)`."""
+def _run_tails(model: Model, cache: Cache | None, tails: Sequence[_Tail], start_at: Tensor | None) -> Tensor:
+    """Logits behind each tail's last token, `(tails, vocabulary)`.
+
+    Positions begin at `start_at`; None leaves them to the model, which M-RoPE models get wrong behind a cache.
+    """
     width = len(tails[-1].ids)
     # A tail's own last token pads it: always a valid id, and never an image token.
     ids = torch.tensor([tail.ids + tail.ids[-1:] * (width - len(tail.ids)) for tail in tails])
@@ -253,6 +257,8 @@ def _run_tails(model: Model, cache: Cache | None, tails: Sequence[_Tail]) -> Ten
     else:
         inputs["past_key_values"], n_prefix = _rows(cache, [tail.group for tail in tails], model.device)
         mask = torch.cat([torch.ones(len(tails), n_prefix, dtype=mask.dtype), mask], dim=1)
+    if start_at is not None:
+        inputs["position_ids"] = (torch.arange(width) + start_at).expand(3, len(tails), width).to(model.device)
     kept, column = torch.unique(lengths - 1, return_inverse=True)
     inputs |= to_device(model, {"input_ids": ids, "attention_mask": mask})
     logits = _forward(model, inputs, kept, use_cache=cache is not None).logits

@@ -1,0 +1,36 @@
+"""Packed rows: who sees whom, who stands where, and how many go into one pass."""
+
+from __future__ import annotations
+
+import torch
+
+from judge.engines.memory import PassBudget
+from judge.engines.packing import pack
+
+
+def test_questions_see_the_prefix_and_themselves_only() -> None:
+    packing = pack([[(5, 6), (7,)], [(8,)]], n_prefix=2)
+    assert packing.ids.tolist() == [[5, 6, 7], [8, 8, 8]]
+    assert packing.offsets[0].tolist() == [0, 1, 0]
+    assert packing.last.tolist() == [[0, 1], [0, 2], [1, 0]]
+    assert packing.mask.shape == (2, 1, 3, 5)
+    assert packing.mask[0, 0].int().tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [1, 1, 0, 0, 1]]
+    assert packing.mask[1, 0, 0].int().tolist() == [1, 1, 1, 0, 0]
+
+
+def test_a_row_without_questions_is_filling_that_still_sees_something() -> None:
+    packing = pack([[(3, 4)], []], n_prefix=0)
+    assert packing.last.tolist() == [[0, 1]]
+    assert packing.mask[1, 0].any(dim=1).all()
+    assert packing.mask.dtype == torch.bool
+
+
+def test_a_budget_never_allows_nothing_and_never_more_than_it_has() -> None:
+    tight = PassBudget(max_bytes=1, token_bytes=100, pair_bytes=10, max_rows=8)
+    assert (tight.images(500), tight.rows(20, 500), tight.questions(20, 500, 4)) == (1, 1, 1)
+    wide = PassBudget(max_bytes=1_000_000, token_bytes=100, pair_bytes=10, max_rows=8)
+    assert wide.rows(10, 0) == 8
+    assert wide.rows(100, 100) == 1_000_000 // (100 * 100 + 100 * 200 * 10 + 100 * 100)
+    packed = wide.questions(10, 50, 2)
+    assert 2 * (10 * packed * 100 + 10 * packed * (50 + 10 * packed) * 10) <= 1_000_000
+    assert 2 * (20 * packed * 100 + 20 * packed * (50 + 20 * packed) * 10) > 1_000_000
