@@ -51,8 +51,8 @@ class Recipe:
     A GPU wants larger batches and more steps; the shape of the schedule stays.
     """
 
-    encoder_steps: int = 6000
-    language_steps: int = 6000
+    encoder_steps: int = 4600
+    language_steps: int = 1060
     encoder_batch: int = 64
     language_batch: int = 32
     questions: int = 16
