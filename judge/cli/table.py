@@ -22,6 +22,7 @@ def kind(row: ScoreRow) -> str:
 def print_table(console: Console, rows: Sequence[ScoreRow]) -> None:
     """One line per input, then the counts."""
     table = Table("input", "verdict", "top rule", "p", "why", title="Verdicts")
+    table.columns[0].overflow = "fold"  # the end of a path tells more than its beginning
     for row in rows:
         label = f"[{_COLOURS[kind(row)]}]{kind(row)}[/]"
         if row.error:
