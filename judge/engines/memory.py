@@ -27,12 +27,14 @@ class PassBudget:
         token_bytes: Of one token: its activations, and its keys and values in all layers.
         pair_bytes: Of one query-key pair: mask and scores.
         max_rows: Never more rows than this, whatever the memory.
+        wide_tokens: Longer packed rows cost more in attention than a second pass does.
     """
 
     max_bytes: int
     token_bytes: int
     pair_bytes: int
     max_rows: int
+    wide_tokens: int = 1 << 20
 
     def images(self, n_prefix: int) -> int:
         """Images whose prefixes run as one batch; at least one."""
@@ -46,7 +48,10 @@ class PassBudget:
     def questions(self, n_tokens: int, n_prefix: int, n_rows: int) -> int:
         """Questions of up to `n_tokens` that fit into each of `n_rows` packed rows; at least one."""
         count = 1
-        while count < 1024 and n_rows * self._bytes(2 * count * n_tokens, n_prefix) <= self.max_bytes:
+        while (
+            2 * count * n_tokens <= self.wide_tokens
+            and n_rows * self._bytes(2 * count * n_tokens, n_prefix) <= self.max_bytes
+        ):
             count *= 2
         return count
 
@@ -72,7 +77,10 @@ def pass_budget(model: Model, *, memory_mb: int | None, max_rows: int) -> PassBu
     # Keys and values twice: the cache is extended by copying it.
     token_bytes = size * (activations + 4 * layers * key_heads * head_width)
     pair_bytes = 2 * size + 4 * heads
-    return PassBudget(_max_bytes(model.device, memory_mb), token_bytes, pair_bytes, max_rows)
+    # A token costs 2 N operations in the weights and 4 L d T in attention over T others: here that is a third of it.
+    weights = layers * (4 * width * heads * head_width + 3 * width * inner)
+    wide_tokens = max(256, weights // (6 * layers * width))
+    return PassBudget(_max_bytes(model.device, memory_mb), token_bytes, pair_bytes, max_rows, wide_tokens)
 
 
 def _max_bytes(device: torch.device, memory_mb: int | None) -> int:

@@ -33,4 +33,5 @@ def test_a_budget_never_allows_nothing_and_never_more_than_it_has() -> None:
     assert wide.rows(100, 100) == 1_000_000 // (100 * 100 + 100 * 200 * 10 + 100 * 100)
     packed = wide.questions(10, 50, 2)
     assert 2 * (10 * packed * 100 + 10 * packed * (50 + 10 * packed) * 10) <= 1_000_000
+    assert PassBudget(1 << 40, 100, 10, max_rows=8, wide_tokens=300).questions(10, 50, 2) == 16
     assert 2 * (20 * packed * 100 + 20 * packed * (50 + 20 * packed) * 10) > 1_000_000
