@@ -29,7 +29,7 @@ from judge.assets import constitution_path, model_path
 from judge.constitution import load_constitution
 from judge.engines.answer_tokens import answer_tokens, choice_log_masses
 from judge.engines.base import YES_NO
-from judge.engines.shared_prefix import score_one
+from judge.engines.shared_prefix import _common_length, score_one
 from judge.engines.transformers import TransformersEngine
 from judge.prompts.render import precondition_prompt
 from judge.types import Frame, Prompt
@@ -114,7 +114,7 @@ def _shared_flops(model: Any, engine: TransformersEngine, prompts: Sequence[Prom
     group = engine._encoder.encode_group(prompts)
     assert group is not None
     tails = [len(tail) for tail in group.tails]
-    shared = _common(group.tails)
+    shared = _common_length(set(group.tails))
     prefix = len(group.head) + shared
     new = prefix + sum(tails) - shared * len(tails)
     text, vision = model.config.get_text_config(), model.config.vision_config
@@ -125,14 +125,6 @@ def _shared_flops(model: Any, engine: TransformersEngine, prompts: Sequence[Prom
     seeing = 4 * vision.num_hidden_layers * vision.hidden_size * patches**2
     heads = 2 * len(tails) * text.vocab_size * text.hidden_size
     return float(2 * in_vision * patches + seeing + 2 * in_text * new + attention + heads)
-
-
-def _common(tails: Sequence[Sequence[int]]) -> int:
-    shortest = min(len(tail) for tail in tails)
-    same = 0
-    while same < shortest - 1 and len({tail[same] for tail in tails}) == 1:
-        same += 1
-    return same
 
 
 def _flops_per_s(device: str) -> float:

@@ -6,7 +6,6 @@ Not here: sending (`chat_client`), and what an answer means (`choice_reading`).
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import json
 import math
@@ -138,11 +137,6 @@ def chat_request(prompt: Prompt, urls: Sequence[str], options: OpenAIOptions, fi
     """
     body = {**options.extra_body, **fields, "messages": _messages(prompt, urls, options)}
     return json.dumps(body, allow_nan=False).encode()
-
-
-def frame_key(frame: Frame) -> str:
-    """Equal for equal pixels."""
-    return hashlib.sha256(repr(frame.image.shape).encode() + frame.image.tobytes()).hexdigest()
 
 
 def data_url(frame: Frame, options: OpenAIOptions) -> str:

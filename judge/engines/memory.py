@@ -1,7 +1,7 @@
-"""How much may go into one forward pass, so that it fits into memory. Estimates; on the safe side, no measurement.
+"""How much may go into one forward pass, so that it fits into memory: an estimate that was not measured.
 
-What counts: activations of one layer, keys and values of all layers, the mask with its attention scores. Weights are
-not counted: they are there already.
+What counts, of the language model: activations of one layer, keys and values of all layers, the mask with its
+attention scores. Weights are not counted, they are there already; nor is the vision encoder.
 """
 
 from __future__ import annotations

@@ -19,18 +19,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
 from pydantic import JsonValue
 
 from judge.assets import model_path
 from judge.config import OpenAIOptions
+from judge.engines.admission import check_max_tokens, check_prompts
 from judge.engines.base import YES_NO, Capabilities, ModelInfo
 from judge.engines.chat_client import ChatClient, ChatSession, Patience, RequestRefused
-from judge.engines.chat_format import ChatChoice, Completion, chat_request, data_url, frame_key, parse_completion
+from judge.engines.chat_format import ChatChoice, Completion, chat_request, data_url, parse_completion
 from judge.engines.choice_reading import ChoiceReader, read_logprobs, read_samples, unreadable
+from judge.engines.identity import frame_key
 from judge.engines.model_folder import read_card
 from judge.errors import AnswerError, ConfigError, EngineError
-from judge.types import ChoiceProbabilities, Domain, Frame, Generation, Message, Prompt
+from judge.types import ChoiceProbabilities, Domain, Generation, Message, Prompt
 
 if TYPE_CHECKING:
     from judge.config import EngineConfig
@@ -173,8 +174,7 @@ class OpenAIEngine:
         """
         prompts = tuple(prompts)
         self._check(prompts)
-        if max_tokens < 1:
-            raise EngineError(f"max_tokens is {max_tokens}, at least 1 is needed")
+        check_max_tokens(max_tokens)
         if not 0.0 <= temperature < math.inf:
             raise EngineError(f"temperature is {temperature}, a number from 0 on is needed")
         urls = await asyncio.to_thread(self._encode, prompts)
@@ -340,11 +340,12 @@ class OpenAIEngine:
     def _encode(self, prompts: Sequence[Prompt]) -> _Pictures:
         """Each picture once, however many prompts are about it and whatever arrays it lies in."""
         keys: dict[int, str] = {}
+        digests: dict[int, str] = {}
         urls: dict[str, str] = {}
         for frame in (frame for prompt in prompts for frame in prompt.frames):
             if id(frame) in keys:
                 continue
-            key = keys[id(frame)] = frame_key(frame)
+            key = keys[id(frame)] = frame_key(frame, digests)
             if key not in urls:
                 urls[key] = data_url(frame, self._options)
         return _Pictures(keys, urls)
@@ -352,14 +353,7 @@ class OpenAIEngine:
     def _check(self, prompts: Sequence[Prompt]) -> None:
         if self._closed:
             raise EngineError(f"model '{self._model}' is closed")
-        limit = self._options.max_frames
-        for prompt in prompts:
-            if not any(message.role == "user" for message in prompt.messages):
-                raise EngineError("a prompt without a user message asks nothing")
-            if len(prompt.frames) > limit:
-                raise EngineError(f"model '{self._model}' takes {limit} frames in a prompt, not {len(prompt.frames)}")
-            for frame in prompt.frames:
-                _check_frame(frame)
+        check_prompts(self._model, self._capabilities, prompts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,12 +369,6 @@ class _Pictures:
 
 def _prompt_key(prompt: Prompt, pictures: _Pictures) -> tuple[object, ...]:
     return (prompt.messages, *(pictures.keys[id(frame)] for frame in prompt.frames))
-
-
-def _check_frame(frame: Frame) -> None:
-    image = frame.image
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise EngineError(f"frame {frame.index} is {image.dtype} {image.shape}, not uint8 (height, width, 3)")
 
 
 def _drawn_text(choice: ChatChoice) -> str:

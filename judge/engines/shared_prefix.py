@@ -28,8 +28,6 @@ Read = Callable[[Tensor], Tensor]
 """Reduces next-token logits `(rows, vocabulary)` to `(rows, k)`, so that no full logits are kept."""
 Way = Literal["packed", "expanded"]
 """How questions share the prefix."""
-_MAX_PACKED = 64
-"""Most questions in one row: the mask grows with the square of their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,7 @@ def _packed_chunks(
         rows.setdefault(tail.group, []).append(tail)
     n_prefix = cache.get_seq_length() if cache is not None else 0
     longest = max(len(tail.ids) for tail in tails)
-    n_packed = min(_MAX_PACKED, budget.questions(longest, n_prefix, len(rows)))
+    n_packed = budget.questions(longest, n_prefix, len(rows))
     starts = _next_positions(model, n_prefix, len(rows))
     for first in range(0, max(len(row) for row in rows.values()), n_packed):
         chunk = [row[first : first + n_packed] for row in rows.values()]

@@ -172,9 +172,9 @@ class TransformersEngine:
         assert self._loaded is not None
         if self._writer is None:
             assert self._scorer is not None
-            self._writer = Writer(
-                self._info.name, self._loaded.model, self._encoder, self._scorer.check_length, probe_groups()[0]
-            )
+            # Three equal tokens could be luck: a prefix that cannot be shared for scores is not shared for texts.
+            probe = probe_groups()[0] if self._scorer.frames_way else ()
+            self._writer = Writer(self._info.name, self._loaded.model, self._encoder, self._scorer.check_length, probe)
         return self._writer.write(prompts, max_tokens, temperature)
 
 

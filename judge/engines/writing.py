@@ -32,7 +32,7 @@ class Writer:
         model: In evaluation mode.
         encoder: The model's own.
         check_length: Raises if a prompt and what is written behind it are too long for the model.
-        probe: Prompts about one image, to find out whether its prefix can be shared.
+        probe: Prompts about one image, to find out whether its prefix can be shared; empty = it cannot.
 
     Attributes:
         shares_frames: Prompts about the same frames run them through the model once.
@@ -105,6 +105,8 @@ class Writer:
     def _agrees(self, probe: Sequence[Prompt]) -> bool:
         """Whether texts behind a shared prefix are those of full prompts."""
         self.shares_frames = False
+        if not probe:
+            return False
         plain = self.write(probe, _PROBE_TOKENS, 0.0)
         self.shares_frames = True
         try:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from judge.stickers.atlas import SIGN
 from judge.stickers.render import owner_map
 from judge.stickers.scene import CANVAS_PX, Scene, Sticker, relations
+from judge.stickers.statements import SIGN_KIND_WORDS
 from judge.stickers.vocabulary import ALL_SIGN_WORDS, CONCEPTS, concept, nouns, sign_kind
 
 LABELS: tuple[str, ...] = (*(c.id for c in CONCEPTS), *ALL_SIGN_WORDS)
@@ -47,11 +48,7 @@ def label_words(number: int) -> tuple[str, ...]:
     """What a label is called: its nouns, then those of its classes; of a sign, its word and kind."""
     name = LABELS[number]
     if name in ALL_SIGN_WORDS:
-        return (
-            "sign",
-            name,
-            {"hateful": "hateful", "neutral": "friendly", "instruction": "instructing"}[sign_kind(name)],
-        )
+        return ("sign", name, SIGN_KIND_WORDS[sign_kind(name)])
     return (*nouns(name), *(noun for wider in concept(name).classes for noun in nouns(wider)))
 
 

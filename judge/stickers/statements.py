@@ -67,7 +67,7 @@ PHRASINGS: dict[Kind, tuple[str, ...]] = {
                   "{K} words are written on a sign."),
     "stickers": (SCOPE_STATEMENT, "The picture is a sticker scene.", "This is a picture of stickers."),
 }  # fmt: skip
-_SIGN_KIND_WORDS = {"neutral": "friendly", "hateful": "hateful", "instruction": "instructing"}
+SIGN_KIND_WORDS = {"neutral": "friendly", "hateful": "hateful", "instruction": "instructing"}
 _PLURALS = {
     "person": "people", "child": "children", "man": "men", "woman": "women", "old man": "old men",
     "old woman": "old women", "baby": "babies", "fish": "fish", "die": "dice", "knife": "knives",
@@ -95,7 +95,7 @@ def render(atom: Atom, *, phrasing: int = 0, subject_noun: int = 0, object_noun:
     if atom.kind == "sign_word":
         fields["w"] = atom.subject
     elif atom.kind == "sign_kind":
-        word = _SIGN_KIND_WORDS[atom.subject]
+        word = SIGN_KIND_WORDS[atom.subject]
         fields["k"], fields["K"] = word, word.capitalize()
     elif atom.kind not in {"sign", "stickers"}:
         x = _pick(nouns(atom.subject), subject_noun)

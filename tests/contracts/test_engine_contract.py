@@ -132,6 +132,24 @@ def test_generation_stops_at_the_limit(load_engine: Callable[[str], Engine], mod
     assert [(text.finish_reason, text.completion_tokens) for text in found] == [("length", 3), ("length", 3)]
 
 
+def test_texts_about_one_image_share_it_and_read_as_if_written_alone(model_engine: TransformersEngine) -> None:
+    prompts = [ask(question, frame(1)) for question in QUESTIONS]
+    alone = [asyncio.run(model_engine.generate([prompt], max_tokens=4))[0] for prompt in prompts]
+    with counted_images(model_engine) as counts:
+        together = asyncio.run(model_engine.generate(prompts, max_tokens=4))
+    assert together == alone
+    assert model_engine._writer is not None
+    assert sum(counts) == (1 if model_engine._writer.shares_frames else len(prompts))
+
+
+def test_a_causal_decoder_shares_the_image_between_texts(load_engine: Callable[[str], Engine]) -> None:
+    engine = load_engine("idefics3")
+    assert isinstance(engine, TransformersEngine)
+    asyncio.run(engine.generate([ask(QUESTIONS[0], frame(1))], max_tokens=1))
+    assert engine._writer is not None
+    assert engine._writer.shares_frames
+
+
 @pytest.mark.parametrize("max_tokens", [0, -1])
 def test_generation_of_nothing_is_refused(engine: Engine, max_tokens: int) -> None:
     with pytest.raises(EngineError, match="max_tokens"):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from judge.stickers import precision
 from judge.stickers.atlas import variants
 from judge.stickers.dense import BACKGROUND, CELLS, LABELS, dense_labels, label_words, no_labels
 from judge.stickers.muon import Muon, orthogonalized
 from judge.stickers.network import PATCH_PX, VISION_WIDTH, build_model, see, train_tokenizer
-from judge.stickers.precision import fastest_dtype
 from judge.stickers.sampling import draw_crowd, held_out_pair
 from judge.stickers.scene import CANVAS_PX, Background, Scene, Sticker
 from judge.stickers.streams import DenseStream, tokenizer_texts
@@ -103,5 +103,9 @@ def test_fresh_weights_tell_pictures_apart() -> None:
     assert (seen.features[0] - seen.features[1]).abs().mean() > 0.1
 
 
-def test_the_number_type_is_one_that_training_knows() -> None:
-    assert fastest_dtype(torch.device("cpu")) in {torch.float32, torch.bfloat16}
+@pytest.mark.parametrize(("half_s", "chosen"), [(0.5, torch.bfloat16), (0.9, torch.float32), (8.0, torch.float32)])
+def test_the_faster_number_type_trains(monkeypatch: pytest.MonkeyPatch, half_s: float, chosen: torch.dtype) -> None:
+    timed = {torch.float32: 1.0, torch.bfloat16: half_s}
+    monkeypatch.setattr(precision, "_seconds", timed.__getitem__)
+    assert precision.fastest_dtype(torch.device("cpu")) == chosen
+    assert precision.fastest_dtype(torch.device("cuda")) == torch.bfloat16
