@@ -43,6 +43,7 @@ class Judge:
 
     Args:
         priors: Where text-only readings are kept; None = as `config` says.
+        notices: What readers of every verdict must know beside what the judge itself knows, e.g. of the canary.
 
     Raises:
         ConfigError: The engine lacks what the pipeline or the preset needs.
@@ -55,8 +56,10 @@ class Judge:
         config: JudgeConfig | None = None,
         *,
         priors: PriorStore | None = None,
+        notices: Sequence[str] = (),
     ) -> None:
         self._config = config or JudgeConfig()
+        self._standing_notices = (NO_GUARANTEE, *notices)
         prior = needs_prior(self._config.thresholds.preset)
         check_capabilities(engine, Capabilities(generation=False, text_only=prior))
         self._engine = engine
@@ -152,7 +155,7 @@ class Judge:
 
     def _notices(self, plan: _Plan, answers: Sequence[FrameAnswers]) -> tuple[str, ...]:
         info = self._engine.info
-        notices = [NO_GUARANTEE]
+        notices = [*self._standing_notices]
         if info.domain:
             notices.append(f"{info.name} judges only its domain: {info.domain.description}")
             notices += _domain_reading(info.domain, [each.evidence for each in answers])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
 import sys
@@ -11,12 +12,17 @@ from typing import Annotated, Optional
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
 from judge import __version__
 from judge.assets import constitution_names, constitution_path, model_names, model_path
+from judge.canary import check_at_start
+from judge.cli.canary import canary_app
+from judge.cli.files import write_text
 from judge.cli.score import engine_failed, score_all
+from judge.cli.settings import override_engine
 from judge.cli.table import print_explanation, print_table
 from judge.config import EngineConfig, JudgeConfig, Preset, load_config
 from judge.constitution import check_file, load_constitution
@@ -53,6 +59,7 @@ app = typer.Typer(
 )
 constitution_app = typer.Typer(no_args_is_help=True, help="Work with constitutions.")
 app.add_typer(constitution_app, name="constitution")
+app.add_typer(canary_app, name="canary")
 
 
 class FailOn(StrEnum):
@@ -100,7 +107,11 @@ def score(  # noqa: PLR0917  (one parameter per option)
         default = EngineConfig()
         if model is None and (settings.engine.name, settings.engine.model) == (default.name, default.model):
             messages.print(f"note: {_EMBEDDED}", style="yellow")
-        judge = Judge(build_engine(settings.engine), policy, settings)
+        running = build_engine(settings.engine)
+        notices = asyncio.run(check_at_start(running, settings.engine))
+        for notice in notices:
+            messages.print(f"warning: {escape(notice)}", style="yellow")
+        judge = Judge(running, policy, settings, notices=notices)
     cards: list[Card] = []
     rows: list[ScoreRow] = []
     permissions = Permissions(files=True, urls=allow_urls)
@@ -119,7 +130,7 @@ def score(  # noqa: PLR0917  (one parameter per option)
         for row in rows:
             print_explanation(console, row)
     if report:
-        _write(report, render_page(cards))
+        write_text(report, render_page(cards))
         messages.print(f"report: {report}")
     raise typer.Exit(_exit_code(rows, fail_on))
 
@@ -135,13 +146,12 @@ def _settings(
 ) -> JudgeConfig:
     """The configuration file with the options laid over it."""
     base = load_config(config) if config else JudgeConfig()
-    options = {"name": engine, "model": model, "device": device, "dtype": dtype}
-    chosen = {name: value for name, value in options.items() if value}
     known: tuple[Preset, ...] = ("none", "threshold", "clue", "log_odds")
     if preset is not None and preset not in known:
         raise ConfigError(f"unknown preset '{preset}'", hint=f"one of {', '.join(known)}")
     thresholds = base.thresholds.model_copy(update={"preset": preset} if preset else {})
-    return base.model_copy(update={"engine": base.engine.model_copy(update=chosen), "thresholds": thresholds})
+    chosen = override_engine(base.engine, engine=engine, model=model, device=device, dtype=dtype)
+    return base.model_copy(update={"engine": chosen, "thresholds": thresholds})
 
 
 def _exit_code(rows: list[ScoreRow], fail_on: FailOn | None) -> int:
@@ -150,14 +160,6 @@ def _exit_code(rows: list[ScoreRow], fail_on: FailOn | None) -> int:
     if (fail_on and unsafe) or (fail_on is FailOn.uncertain and uncertain):
         return EXIT_FAIL_ON
     return EXIT_SOME_FAILED if any(row.error or engine_failed(row) for row in rows) else 0
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"'{path}' cannot be written: {error.strerror}") from error
 
 
 @app.command()
