@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
 
 import pytest
 
 from judge.canary import CanaryReport, check_canary, record_canary
 from judge.canary.golden import GoldenQuestion, golden_pictures, golden_questions, golden_template
 from judge.canary.record import CanaryRecord, GoldenScore, Tolerance
-from judge.engines.base import Capabilities, ModelInfo
+from judge.engines.base import YES_NO, Capabilities, ModelInfo
 from judge.engines.scripted import Answer, Scripted, ScriptedEngine
 from judge.errors import AnswerError, EngineError
-from judge.types import ChoiceProbabilities
+from judge.types import ChoiceProbabilities, Prompt
 from tests.canary.making import BFLOAT16, CAT, FLOAT32, SHARED, recorded, scripted, with_scores
 
 
@@ -170,11 +171,11 @@ def test_an_engine_that_fails_is_an_error_of_the_canary_with_the_engines_hint() 
 
 def test_an_engine_that_loses_answers_is_an_error() -> None:
     class Forgetful(ScriptedEngine):
-        async def choose(self, prompts: object, choices: object = ()) -> list[ChoiceProbabilities]:  # type: ignore[override]
-            return [ChoiceProbabilities({"Yes": 0.3, "No": 0.7}, 0.9)]
+        async def choose(self, prompts: Sequence[Prompt], choices: Sequence[str] = YES_NO) -> list[ChoiceProbabilities]:
+            return (await super().choose(prompts, choices))[:1]
 
     with pytest.raises(EngineError, match="gave 1 answers to 12 questions"):
-        asyncio.run(check_canary(Forgetful(info=FLOAT32), recorded()))
+        asyncio.run(check_canary(Forgetful(default=0.3, info=FLOAT32), recorded()))
 
 
 def test_what_was_not_answered_cannot_be_recorded() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from typing import Any
 
 import pytest
 import torch
@@ -108,7 +109,8 @@ def test_weights_in_int8_are_drift(record: CanaryRecord) -> None:
     engine = build_engine(EngineConfig(device="cpu", dtype="float32"))
     assert isinstance(engine, TransformersEngine)
     assert engine._loaded is not None
-    torch.ao.quantization.quantize_dynamic(engine._loaded.model, {torch.nn.Linear}, dtype=torch.qint8, inplace=True)
+    quantize: Any = torch.ao.quantization.quantize_dynamic
+    quantize(engine._loaded.model, {torch.nn.Linear}, dtype=torch.qint8, inplace=True)
     report = check(engine, record)
     assert report.status == "drift"
     assert "transformers/float32/cpu no longer scores as recorded" in report.message

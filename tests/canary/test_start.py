@@ -13,14 +13,14 @@ from judge.assets import constitution_path
 from judge.canary import check_at_start
 from judge.config import EngineConfig, JudgeConfig, load_config
 from judge.constitution import load_constitution
-from judge.engines.scripted import Answer, ScriptedEngine
+from judge.engines.scripted import Answer, Scripted, ScriptedEngine
 from judge.errors import ConfigError, EngineError
 from judge.pipeline import NO_GUARANTEE, Judge
 from judge.stages.prior_store import PriorStore
 from judge.types import Frame, Media
 from tests.canary.making import CAT, recorded, scripted
 
-DRIFTED = {CAT: Answer(0.9, mass=0.9)}
+DRIFTED: dict[str, Scripted] = {CAT: Answer(0.9, mass=0.9)}
 
 
 @pytest.fixture
