@@ -16,7 +16,7 @@ import jinja2
 
 from judge.types import Frame, Message, Prompt
 
-TEMPLATES: tuple[str, ...] = ("precondition", "rule", "policy", "describe")
+TEMPLATES: tuple[str, ...] = ("precondition", "rule", "policy", "describe", "reason", "conclude")
 
 
 @cache
@@ -65,3 +65,16 @@ def policy_prompt(statements: Sequence[str], frames: Sequence[Frame] = ()) -> Pr
 def describe_prompt(frames: Sequence[Frame]) -> Prompt:
     """What does the picture show?"""
     return _prompt("describe", frames)
+
+
+def reasoning_prompt(statement: str, frames: Sequence[Frame]) -> Prompt:
+    """What speaks for the statement, and what against it?"""
+    return _prompt("reason", frames, statement=statement)
+
+
+def conclusion_prompt(statement: str, reasoning: str, frames: Sequence[Frame]) -> Prompt:
+    """Behind the model's own reasoning: is the statement true?"""
+    first, last = reasoning_prompt(statement, frames), _prompt("conclude", ())
+    messages = (*first.messages, Message("assistant", reasoning), *last.messages)
+    digest = hashlib.sha256((first.template_digest + last.template_digest).encode()).hexdigest()
+    return Prompt(messages=messages, frames=first.frames, template_digest=digest)
