@@ -6,15 +6,12 @@ Source: CLUE (arXiv 2501.00192), section 3.4, and the family z = z_x - sum of w_
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import assert_never
 
 from judge.config import Preset, Thresholds
+from judge.odds import logit, sigmoid
 from judge.types import Outcome, Readings
-
-_TINY = 1e-9
-"""Observed probabilities are clipped to [_TINY, 1 - _TINY], so that their logits stay finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +49,7 @@ def threshold(observed: float, thresholds: Thresholds) -> Settled:
 
     Source: "Mirage of Performance Gains" (arXiv 2504.10020): the baseline that a debias method must beat.
     """
-    return _by_probability(_sigmoid(_logit(observed) - thresholds.bias), thresholds)
+    return _by_probability(sigmoid(logit(observed) - thresholds.bias), thresholds)
 
 
 def clue(observed: float, prior: float, thresholds: Thresholds) -> Settled:
@@ -76,8 +73,8 @@ def log_odds(observed: float, prior: float, thresholds: Thresholds) -> Settled:
     Ours; mends the faults of `clue` at p0 near 0 and 1.
     """
     clipped = min(max(prior, thresholds.prior_clip), 1.0 - thresholds.prior_clip)
-    z = _logit(observed) - thresholds.prior_weight * _logit(clipped)
-    probability = _sigmoid(z)
+    z = logit(observed) - thresholds.prior_weight * logit(clipped)
+    probability = sigmoid(z)
     if z >= thresholds.accept_margin:
         return Settled("satisfied", probability)
     if z <= -thresholds.reject_margin:
@@ -111,14 +108,3 @@ def _by_probability(probability: float, thresholds: Thresholds) -> Settled:
 
 def _undecided(probability: float, reason: str) -> Settled:
     return Settled("undecided", probability, reason)
-
-
-def _logit(probability: float) -> float:
-    p = min(max(probability, _TINY), 1.0 - _TINY)
-    return math.log(p) - math.log1p(-p)
-
-
-def _sigmoid(z: float) -> float:
-    if z >= 0:
-        return 1.0 / (1.0 + math.exp(-z))
-    return math.exp(z) / (1.0 + math.exp(z))

@@ -56,4 +56,8 @@ class SlowStage(Protocol):
     def one_at_a_time(self) -> bool:
         """Whether a rule's next question waits for the answer to the one before, which may make it needless."""
 
+    @property
+    def tests_satisfied(self) -> bool:
+        """Whether it also wants the satisfied preconditions that a violated rule rests on."""
+
     async def settle(self, questions: Sequence[OpenQuestion]) -> list[Settlement]: ...

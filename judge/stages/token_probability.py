@@ -8,13 +8,13 @@ Source: CLUE (arXiv 2501.00192), section 3.4.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from judge.config import Thresholds
 from judge.debias import needs_prior
 from judge.engines.base import Engine
 from judge.errors import AnswerError
-from judge.prompts.render import precondition_prompt
+from judge.prompts.render import precondition_prompt, rule_prompt
 from judge.stages.prior_store import PriorKey, PriorStore
 from judge.stages.questions import Question, choose, read_yes, to_evidence
 from judge.types import ChoiceProbabilities, Evidence, Frame, Usage
@@ -22,15 +22,16 @@ from judge.types import ChoiceProbabilities, Evidence, Frame, Usage
 
 @dataclass(frozen=True, slots=True)
 class FrameQuestions:
-    """The statements to ask about one frame, by precondition id."""
+    """What to ask about one frame: statements by precondition id, and whole rules' statements by rule id."""
 
     frame: Frame
     statements: Mapping[str, str]
+    rules: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class FrameAnswers:
-    """Evidence for every statement asked, by precondition id.
+    """Evidence for every statement asked, by precondition id, and for every whole rule, by rule id.
 
     `usage` counts the questions about this frame. The text-only ones are not part of it: they are asked once
     per model and statement, whatever the media, and equal verdicts must not differ by what was cached.
@@ -38,6 +39,7 @@ class FrameAnswers:
 
     evidence: Mapping[str, Evidence]
     usage: Usage
+    whole: Mapping[str, Evidence] = field(default_factory=dict)
 
 
 class TokenProbability:
@@ -93,15 +95,29 @@ class TokenProbability:
         priors: Mapping[str, float | None],
     ) -> FrameAnswers:
         evidence = {
-            question.id: to_evidence(question, answer, self._thresholds, prior=priors.get(question.statement))
+            (question.stage, question.id): to_evidence(
+                question, answer, self._thresholds_of(question), prior=priors.get(question.statement)
+            )
             for question, answer in zip(questions, answers, strict=True)
         }
-        prompt_tokens = sum(answer.prompt_tokens for answer in answers)
-        return FrameAnswers(evidence, Usage(prompt_tokens=prompt_tokens, questions=len(questions)))
+        usage = Usage(prompt_tokens=sum(answer.prompt_tokens for answer in answers), questions=len(questions))
+        about = {id: found for (stage, id), found in evidence.items() if stage == "token_probability"}
+        whole = {id: found for (stage, id), found in evidence.items() if stage == "rule_whole"}
+        return FrameAnswers(about, usage, whole)
+
+    def _thresholds_of(self, question: Question) -> Thresholds:
+        """A rule asked whole has no prior that means the same: it is read as it is."""
+        if question.stage == "token_probability":
+            return self._thresholds
+        return self._thresholds.model_copy(update={"preset": "none"})
 
 
 def _questions(of_frame: FrameQuestions) -> list[Question]:
+    frames = (of_frame.frame,)
     return [
-        Question("token_probability", precondition_id, text, precondition_prompt(text, (of_frame.frame,)))
-        for precondition_id, text in of_frame.statements.items()
+        *(
+            Question("token_probability", id, text, precondition_prompt(text, frames))
+            for id, text in of_frame.statements.items()
+        ),
+        *(Question("rule_whole", id, text, rule_prompt(text, frames)) for id, text in of_frame.rules.items()),
     ]
