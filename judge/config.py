@@ -18,12 +18,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from judge.errors import ConfigError
+from judge.types import Reference
 
-Preset = Literal["none", "threshold", "clue", "log_odds"]
+Preset = Literal["none", "threshold", "clue", "log_odds", "contextual", "contrastive", "batch", "mixture"]
 """Rules of `judge.debias`."""
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Margin = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Logit = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Settings(BaseModel):
@@ -40,6 +42,32 @@ def _digest(settings: Settings) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+class Mixture(Settings):
+    """Two bells over the observed logits of one precondition: where it does not hold, and where it does."""
+
+    low_mean: Logit
+    low_std: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+    high_mean: Logit
+    high_std: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+    high_share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    """Share of the corpus in which the precondition holds."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low_mean >= self.high_mean:
+            raise ValueError("low_mean must be below high_mean")
+        return self
+
+
+class CorpusStatistics(Settings):
+    """What the observed readings of one precondition look like over an unlabelled corpus."""
+
+    mean: Fraction | None = None
+    """`batch`: mean probability."""
+    mixture: Mixture | None = None
+    """`mixture`."""
+
+
 class Thresholds(Settings):
     """When a probability counts as an answer. Everything here changes verdicts, so all of it is in `digest`."""
 
@@ -54,15 +82,29 @@ class Thresholds(Settings):
     prior_weight: Margin = 0.5
     """`log_odds`: share of the prior's logit taken off the observed one."""
     prior_clip: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.02
-    """`log_odds`: the prior is clipped to [clip, 1 - clip] first."""
+    """References are clipped to [clip, 1 - clip] before their logits are taken, except by `clue`."""
     accept_margin: Margin = round(math.log(4), 4)
-    """`log_odds`: satisfied from this debiased logit on; the default is a probability of 0.8."""
+    """Presets that shift logits: satisfied from this debiased logit on; the default is a probability of 0.8."""
     reject_margin: Margin = round(math.log(4), 4)
-    """`log_odds`: rejected from minus this debiased logit down."""
+    """Presets that shift logits: rejected from minus this debiased logit down."""
     clue_reject: Fraction = 0.3
     """`clue`: rejected if observed - prior < -clue_reject * prior."""
     clue_accept: Fraction = 0.8
     """`clue`: satisfied if observed - prior > clue_accept * (1 - prior)."""
+    clue_region: Fraction = 0.6
+    """`clue`: satisfied if observed - occluded > clue_region."""
+    contextual_references: Annotated[tuple[Reference, ...], Field(min_length=1)] = ("none",)
+    """`contextual`: the mean of their logits is taken off."""
+    contrastive_strength: Margin = 1.0
+    """`contrastive`: a in (1 + a) z_x - a z_ref."""
+    contrastive_reference: Literal["noised", "occluded"] = "noised"
+    """`contrastive`: the picture under noise, or with its region removed (where there is a region test)."""
+    corpus: Mapping[str, CorpusStatistics] = Field(default_factory=dict)
+    """`batch`, `mixture`: statistics by precondition id."""
+    region_accept: Margin = round(math.log(4), 4)
+    """Region test: satisfied if removing the region takes this much more off the logit than removing a random one."""
+    region_reject: Margin = 0.2
+    """Region test: an answer that falls by less than this without the region does not rest on it."""
     min_mass: Fraction = 0.5
     """Less label mass than this is no answer: undecided."""
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from judge import __version__
 from judge.config import JudgeConfig
 from judge.constitution import Constitution
-from judge.debias import needs_prior
+from judge.debias import references
 from judge.decide import decide
 from judge.engines.base import Capabilities, Engine
 from judge.engines.build import check_capabilities
@@ -53,7 +53,7 @@ class Judge:
         stages: Sequence[SlowStage] | None = None,
     ) -> None:
         self._config = config or JudgeConfig()
-        prior = needs_prior(self._config.thresholds.preset)
+        prior = "none" in references(self._config.thresholds)
         writes = self._config.cascade.reasoning.enabled
         check_capabilities(engine, Capabilities(generation=writes, text_only=prior))
         self._engine = engine

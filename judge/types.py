@@ -28,6 +28,9 @@ Stage = Literal[
 ]
 """Where something was settled; `none` = nowhere, because nothing could be asked."""
 
+Reference = Literal["none", "blank", "noise", "noised"]
+"""What stands in for the picture in a comparison: no picture at all, plain gray, noise, or the picture under noise."""
+
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -166,8 +169,8 @@ class Readings(Wire):
     occluded: Probability | None = None
     """With the region of the focus objects removed; None if it was not asked."""
     references: Mapping[str, Probability] = Field(default_factory=dict)
-    """Other readings by name: `blank`, `noise` (other pictures), `control` (a random box removed), `crop` (the region
-    alone), `reasoned` (after the reasoning)."""
+    """Other readings by name: `blank`, `noise`, `noised` (see `Reference`), `control` (a random box removed), `crop`
+    (the region alone), `reasoned` (after the reasoning)."""
 
 
 class Evidence(Wire):

@@ -7,7 +7,7 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Optional, get_args
 
 import typer
 from rich.console import Console
@@ -80,7 +80,7 @@ def score(  # noqa: PLR0917  (one parameter per option)
     engine: Annotated[Optional[str], typer.Option(help=f"One of {', '.join(ENGINES.names())}.")] = None,  # noqa: UP045
     model: Annotated[Optional[str], typer.Option(help="Embedded name, folder, or Hugging Face id.")] = None,  # noqa: UP045
     config: Annotated[Optional[Path], typer.Option(help="YAML with every setting.")] = None,  # noqa: UP045
-    preset: Annotated[Optional[str], typer.Option(help="none, threshold, clue or log_odds.")] = None,  # noqa: UP045
+    preset: Annotated[Optional[str], typer.Option(help=f"One of {', '.join(get_args(Preset))}.")] = None,  # noqa: UP045
     device: Annotated[Optional[str], typer.Option(help="auto, cpu, cuda, cuda:0...")] = None,  # noqa: UP045
     dtype: Annotated[Optional[str], typer.Option(help="auto, float32, bfloat16, float16.")] = None,  # noqa: UP045
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
@@ -137,7 +137,7 @@ def _settings(
     base = load_config(config) if config else JudgeConfig()
     options = {"name": engine, "model": model, "device": device, "dtype": dtype}
     chosen = {name: value for name, value in options.items() if value}
-    known: tuple[Preset, ...] = ("none", "threshold", "clue", "log_odds")
+    known: tuple[Preset, ...] = get_args(Preset)
     if preset is not None and preset not in known:
         raise ConfigError(f"unknown preset '{preset}'", hint=f"one of {', '.join(known)}")
     thresholds = base.thresholds.model_copy(update={"preset": preset} if preset else {})

@@ -94,7 +94,7 @@ def _decided(asked: Asked, constitution: Constitution, thresholds: Thresholds) -
 def _resettled(evidence: Evidence, thresholds: Thresholds) -> Evidence:
     if evidence.readings is None:
         return evidence
-    settled = settle(evidence.readings, thresholds)
+    settled = settle(evidence.readings, thresholds, evidence.precondition_id)
     return evidence.model_copy(
         update={"outcome": settled.outcome, "probability": settled.probability, "reason": settled.reason}
     )
