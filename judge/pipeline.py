@@ -5,6 +5,8 @@ Not here: reading files (the entry points do), prompts and readings (`judge.stag
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,13 +22,15 @@ from judge.errors import EngineError
 from judge.media.image import sample_evenly
 from judge.prompts.render import templates_digest
 from judge.stages.board import Decider, FrameBoard, MediaBoard
-from judge.stages.build import build_stages
+from judge.stages.build import build_scan, build_stages
 from judge.stages.cascade import escalate
 from judge.stages.escalation import SlowStage
 from judge.stages.prior_store import PriorStore, default_cache_dir
+from judge.stages.relevance import RelevanceScan
 from judge.stages.token_probability import FrameQuestions, TokenProbability
 from judge.types import Domain, Evidence, Media, Verdict, Versions
 
+_LOG = logging.getLogger(__name__)
 DOMAIN_ID = "(domain)"
 """Id of the question whether a frame is in the model's domain; no precondition can have it."""
 NO_GUARANTEE = "thresholds are presets, not fitted to labelled data: no error rate is guaranteed"
@@ -38,6 +42,7 @@ class Judge:
     Args:
         priors: Where text-only readings are kept; None = as `config` says.
         stages: The slow stages in their order; None = as `config` says.
+        scan: The relevance scan; None = as `config` says.
 
     Raises:
         ConfigError: The engine lacks what the pipeline, a stage or the preset needs.
@@ -51,6 +56,7 @@ class Judge:
         *,
         priors: PriorStore | None = None,
         stages: Sequence[SlowStage] | None = None,
+        scan: RelevanceScan | None = None,
     ) -> None:
         self._config = config or JudgeConfig()
         prior = "none" in references(self._config.thresholds)
@@ -61,6 +67,7 @@ class Judge:
         self._decider = Decider(constitution, self._config)
         self._fast = TokenProbability(engine, self._config.thresholds, priors or _open_priors(self._config))
         self._slow = build_stages(engine, self._config) if stages is None else tuple(stages)
+        self._scan = build_scan(constitution, self._config) if scan is None else scan
 
     async def judge(self, media: Sequence[Media]) -> list[Verdict]:
         """One verdict per media, in order. What the engine cannot answer is abstained and spoils nothing else."""
@@ -74,6 +81,9 @@ class Judge:
     async def _judge_together(self, media: Sequence[Media]) -> list[Verdict]:
         boards = [self._board(each) for each in media]
         timings_ms: dict[str, float] = {}
+        if self._scan is not None:
+            with _timed(timings_ms, "scan"):
+                await self._drop_irrelevant(self._scan, boards)
         with _timed(timings_ms, "ask"):
             await self._ask(boards)
         for stage in self._slow:
@@ -85,6 +95,17 @@ class Judge:
         rules = tuple(rule for rule in self._constitution.rules if media.kind in rule.modalities)
         kept = sample_evenly(len(media.frames), self._config.max_frames)
         return MediaBoard(media, rules, tuple(FrameBoard(media.frames[index]) for index in kept))
+
+    async def _drop_irrelevant(self, scan: RelevanceScan, boards: Sequence[MediaBoard]) -> None:
+        """A scan that fails drops nothing."""
+        frames = [(board, frame) for board in boards for frame in board.frames]
+        try:
+            found = await scan.scan([frame.frame for _, frame in frames], [board.rules for board, _ in frames])
+        except EngineError as error:
+            _LOG.warning("the relevance scan failed, so every rule is asked: %s", error)
+            return
+        for (_, frame), dropped in zip(frames, found, strict=True):
+            frame.irrelevant = dropped
 
     async def _ask(self, boards: Sequence[MediaBoard]) -> None:
         """All media in one call; if that fails, one by one, so that only those that fail alone stay unanswered."""
@@ -165,8 +186,15 @@ class Judge:
             constitution=self._constitution.digest,
             templates=templates_digest(),
             thresholds=self._config.thresholds.digest,
-            cascade=self._config.cascade.digest,
+            cascade=self._cascade_digest(),
         )
+
+    def _cascade_digest(self) -> str:
+        """Of the settings, and of the models that stages have beside the engine's."""
+        scan = self._scan.model_digest if self._scan is not None else ""
+        models = [digest for digest in (scan, *(stage.model_digest for stage in self._slow)) if digest]
+        settings = self._config.cascade.digest
+        return hashlib.sha256(" ".join([settings, *models]).encode()).hexdigest() if models else settings
 
 
 def _open_priors(config: JudgeConfig) -> PriorStore:

@@ -50,6 +50,10 @@ class SlowStage(Protocol):
         """For messages: `chain of thought`."""
 
     @property
+    def model_digest(self) -> str:
+        """Of a model that the stage has beside the engine's; empty if it has none."""
+
+    @property
     def limits(self) -> Limits: ...
 
     @property

@@ -57,6 +57,15 @@ def read_yes(answer: ChoiceProbabilities, references: Mapping[Reference, float] 
     return Readings(observed=_clip(yes), mass=_clip(answer.mass), prior=prior, references=others)
 
 
+def usable_yes(answer: ChoiceProbabilities, min_mass: float) -> float | None:
+    """P(Yes); None if the model did not answer, or hardly: such a view says nothing."""
+    try:
+        readings = read_yes(answer)
+    except AnswerError:
+        return None
+    return readings.observed if readings.mass >= min_mass else None
+
+
 def to_evidence(
     question: Question,
     answer: ChoiceProbabilities,

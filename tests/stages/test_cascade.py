@@ -48,6 +48,7 @@ class Table:
     one_at_a_time: bool = False
     tests_satisfied: bool = False
     name: str = "the table"
+    model_digest: str = ""
     rounds: list[list[tuple[int, str]]] = field(default_factory=list)
 
     async def settle(self, questions: Sequence[OpenQuestion]) -> list[Settlement]:
