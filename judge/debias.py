@@ -138,19 +138,22 @@ def region_test(settled: Settled, observed: float, readings: Readings, threshold
 
     The fall is that of the logit without the region, less that without the control box. A steep fall accepts what was
     open. An answer that survives does not rest on what it names: a Yes is taken back, and what leaned to No is
-    rejected. A rejection stays. Ours; CLUE (arXiv 2501.00192), section 3.4, accepts only.
+    rejected. A rejection stays. The probability follows the outcome, to the bound that it stands for.
+    Ours; CLUE (arXiv 2501.00192), section 3.4, accepts only.
     """
     assert readings.occluded is not None
     z = logit(observed)
     control = max(0.0, z - logit(readings.references.get("control", observed)))
     fall = z - logit(readings.occluded) - control
     if settled.outcome == "undecided" and fall >= thresholds.region_accept:
-        return Settled("satisfied", settled.probability)
+        return Settled("satisfied", max(settled.probability, thresholds.accept))
     if settled.outcome == "rejected" or fall >= thresholds.region_reject:
         return settled
     if settled.outcome == "undecided" and settled.probability < 0.5:
-        return Settled("rejected", settled.probability)
-    return _undecided(settled.probability, f"the logit falls by {fall:.2f} only when the region is removed")
+        return Settled("rejected", min(settled.probability, thresholds.reject))
+    return _undecided(
+        min(settled.probability, thresholds.accept), f"the logit falls by {fall:.2f} only when the region is removed"
+    )
 
 
 def _by_preset(  # noqa: PLR0911  (one per preset)

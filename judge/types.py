@@ -134,6 +134,14 @@ class Usage(Wire):
             generations=self.generations + other.generations,
         )
 
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(
+            prompt_tokens=self.prompt_tokens - other.prompt_tokens,
+            completion_tokens=self.completion_tokens - other.completion_tokens,
+            questions=self.questions - other.questions,
+            generations=self.generations - other.generations,
+        )
+
 
 class Region(Wire):
     """A box in a frame; the edges are shares of its width and height, from the top left corner."""

@@ -16,6 +16,8 @@ from rich.table import Table
 
 from judge import __version__
 from judge.assets import constitution_names, constitution_path, model_names, model_path
+from judge.cli.ablate import EXAMPLES as ABLATE_EXAMPLES
+from judge.cli.ablate import ablate
 from judge.cli.score import engine_failed, score_all
 from judge.cli.table import print_explanation, print_table
 from judge.config import EngineConfig, JudgeConfig, Preset, load_config
@@ -158,6 +160,9 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"'{path}' cannot be written: {error.strerror}") from error
+
+
+app.command(epilog=ABLATE_EXAMPLES)(ablate)
 
 
 @app.command()

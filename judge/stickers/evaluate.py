@@ -17,12 +17,12 @@ from judge.constitution import Constitution
 from judge.debias import settle
 from judge.decide import decide, decide_rule
 from judge.engines.base import Engine
+from judge.metrics import Measured, auroc, balanced_accuracy, bootstrap, ece, f1, precision, recall, share
 from judge.prompts.render import precondition_prompt
 from judge.stages.direct import policy_direct, rule_whole
 from judge.stages.prior_store import PriorStore
 from judge.stages.token_probability import FrameAnswers, FrameQuestions, TokenProbability
 from judge.stickers.corpus import Asker
-from judge.stickers.metrics import Measured, auroc, balanced_accuracy, bootstrap, ece, f1, precision, recall, share
 from judge.stickers.splits import Item
 from judge.stickers.statements import SCOPE_STATEMENT, Atom
 from judge.types import Evidence, Frame
