@@ -8,6 +8,9 @@ from judge.report.page import Card, render_page, thumbnail
 from judge.types import Evidence, Frame, Readings, Region, RuleDecision, ScoreRow, Verdict, Versions
 
 
+VERSIONS = Versions(package="0", model="m", constitution="c", templates="t", thresholds="t")
+
+
 def card(evidence: Evidence) -> Card:
     rule = RuleDecision(
         rule_id="r", category="c", severity="low", outcome="violated", score=0.9, stage="region_test", expression="p",
@@ -15,7 +18,7 @@ def card(evidence: Evidence) -> Card:
     )  # fmt: skip
     verdict = Verdict(
         media_id="m", constitution="c@1", decision="unsafe", flagged=True, score=0.9, category_scores={"c": 0.9},
-        rules=(rule,), model="m", versions=Versions(package="0", model="m", constitution="c", templates="t", thresholds="t"),
+        rules=(rule,), model="m", versions=VERSIONS,
     )  # fmt: skip
     picture = thumbnail(Frame(0, 0.0, np.zeros((20, 30, 3), dtype=np.uint8)))
     return Card(ScoreRow(input="<b>name</b>", decision="unsafe", flagged=True, verdict=verdict), picture)
