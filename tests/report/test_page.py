@@ -7,7 +7,6 @@ import numpy as np
 from judge.report.page import Card, render_page, thumbnail
 from judge.types import Evidence, Frame, Readings, Region, RuleDecision, ScoreRow, Verdict, Versions
 
-
 VERSIONS = Versions(package="0", model="m", constitution="c", templates="t", thresholds="t")
 
 
