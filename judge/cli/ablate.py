@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
+import yaml
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
@@ -49,7 +51,7 @@ def ablate(  # noqa: PLR0917  (one parameter per option)
     model: Annotated[Optional[str], typer.Option(help="Embedded name, folder, or Hugging Face id.")] = None,  # noqa: UP045
     device: Annotated[Optional[str], typer.Option(help="auto, cpu, cuda...")] = None,  # noqa: UP045
     config: Annotated[Optional[Path], typer.Option(help="YAML with every setting; the grid builds on it.")] = None,  # noqa: UP045
-    out: Annotated[Optional[Path], typer.Option(help="Folder for ablation.json and ablation.png.")] = None,  # noqa: UP045
+    out: Annotated[Optional[Path], typer.Option(help="Folder for JSON, plot and settings.")] = None,  # noqa: UP045
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
     """Measure what each part of the cascade adds, with intervals and costs, on labelled pictures."""
@@ -79,7 +81,9 @@ def ablate(  # noqa: PLR0917  (one parameter per option)
     if out is not None:
         _write(out / "ablation.json", json.dumps(to_json(found), indent=1) + "\n")
         plot(found, out / "ablation.png")
-        messages.print(f"written: {out / 'ablation.json'}, {out / 'ablation.png'}")
+        for run in runs:
+            _write(out / "settings" / f"{_file_name(run.setting.name)}.yaml", _as_config(run.setting))
+        messages.print(f"written to {out}: ablation.json, ablation.png, and settings/ for `judge score --config`")
 
 
 def _load(folder: Path, split: str, count: int | None, messages: Console) -> LabelledSet:
@@ -87,6 +91,17 @@ def _load(folder: Path, split: str, count: int | None, messages: Console) -> Lab
     for name, reason in loaded.left_out.items():
         messages.print(f"{split}: '{name}' is left out: {reason}", style="yellow", markup=False)
     return loaded
+
+
+def _file_name(setting: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", setting.lower()).strip("-")
+
+
+def _as_config(setting: Setting) -> str:
+    """What differs from the defaults, as `judge score --config` reads it; the two baselines are no cascade."""
+    if setting.way != "cascade":
+        return f"# '{setting.name}' is a baseline of the table, not a configuration\n"
+    return yaml.safe_dump(setting.config.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
 
 
 def _has_scan(config: JudgeConfig) -> bool:

@@ -15,7 +15,7 @@ from judge.bench.ablation import Ablation, Result, Run, Setting, columns, settin
 from judge.bench.ablation_table import plot, rows, to_json
 from judge.bench.labelled import Labelled, LabelledSet, load_split, split_names
 from judge.bench.memo import MemoEngine
-from judge.config import JudgeConfig, Thresholds
+from judge.config import JudgeConfig, Thresholds, load_config
 from judge.constitution import parse_constitution
 from judge.engines.scripted import ScriptedEngine
 from judge.errors import ConfigError
@@ -198,6 +198,8 @@ def test_the_command_measures_the_embedded_model(tmp_path: Path) -> None:
     assert found[1]["tokens"] > found[0]["tokens"] > 100
     assert (tmp_path / "out" / "ablation.png").stat().st_size > 5_000
     assert json.loads((tmp_path / "out" / "ablation.json").read_text()) == found
+    chosen_config = load_config(tmp_path / "out" / "settings" / "chain-region.yaml")
+    assert chosen_config.cascade.region.localizer == "occlusion"
 
 
 def test_wrong_use_is_told(tmp_path: Path) -> None:
