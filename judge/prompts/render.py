@@ -8,8 +8,8 @@ words, no image token (source: CLUE, arXiv 2501.00192, section 3.4).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Hashable, Sequence
+from functools import cache, lru_cache
 from importlib import resources
 
 import jinja2
@@ -42,8 +42,14 @@ def templates_digest() -> str:
     return hashlib.sha256("".join(template_digest(name) for name in TEMPLATES).encode()).hexdigest()
 
 
-def _prompt(name: str, frames: Sequence[Frame], **fields: object) -> Prompt:
-    text = _environment().get_template(f"{name}.jinja").render(**fields).strip()
+@lru_cache(maxsize=4096)
+def _text(name: str, fields: tuple[tuple[str, Hashable], ...]) -> str:
+    """Kept, because one statement is asked about many pictures."""
+    return _environment().get_template(f"{name}.jinja").render(dict(fields)).strip()
+
+
+def _prompt(name: str, frames: Sequence[Frame], **fields: Hashable) -> Prompt:
+    text = _text(name, tuple(fields.items()))
     return Prompt(messages=(Message("user", text),), frames=tuple(frames), template_digest=template_digest(name))
 
 
