@@ -166,7 +166,7 @@ class Judge:
             model=self._engine.info.digest,
             runtime=self._engine.info.runtime,
             constitution=self._constitution.digest,
-            templates=templates_digest(),
+            templates=templates_digest(self._engine.info.question_format),
             thresholds=self._config.thresholds.digest,
         )
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from judge.types import ChoiceProbabilities, Domain, Generation, Prompt
+from judge.types import ChoiceProbabilities, Domain, Generation, Prompt, QuestionFormat
 
 YES_NO: tuple[str, str] = ("Yes", "No")
 
@@ -39,15 +39,17 @@ class ModelInfo:
 
     Attributes:
         name: For people.
-        digest: Covers weights, tokenizer and processor settings.
+        digest: Covers weights, tokenizer, processor settings and `ModelTraits`.
         domain: What it was made for; None = no stated limits.
         runtime: Engine, number type and kind of device: the same weights give slightly other numbers elsewhere.
+        question_format: How it wants to be asked; None = in our own words.
     """
 
     name: str
     digest: str
     domain: Domain | None = None
     runtime: str = ""
+    question_format: QuestionFormat | None = None
 
 
 class Engine(Protocol):

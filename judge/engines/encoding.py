@@ -39,10 +39,17 @@ class PromptEncoder:
     Args:
         processor: The model's own.
         accepted: Names of the inputs that the model takes; None = all.
+        template_options: Variables for its chat template.
     """
 
-    def __init__(self, processor: Processor, accepted: frozenset[str] | None = None) -> None:
+    def __init__(
+        self,
+        processor: Processor,
+        accepted: frozenset[str] | None = None,
+        template_options: Mapping[str, object] | None = None,
+    ) -> None:
         self._processor = processor
+        self._template_options = dict(template_options or {})
         self.tokenizer = processor.tokenizer
         self._accepted = accepted
         self._special = frozenset(self.tokenizer.all_special_ids)
@@ -54,13 +61,17 @@ class PromptEncoder:
 
     def render(self, prompt: Prompt) -> str:
         """The prompt as text, with a placeholder for each frame and the beginning of the answer's turn."""
-        conversation = _conversation(prompt)
-        if self._processor.chat_template:
-            return self._processor.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
-        if self.tokenizer.chat_template:
-            return self.tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
+        source = self._processor if self._processor.chat_template else self.tokenizer
+        if not source.chat_template:
+            return self._plain(prompt)
+        options = self._template_options | dict(prompt.layout.template_fields)
+        text = source.apply_chat_template(_conversation(prompt), tokenize=False, add_generation_prompt=True, **options)
+        return text + prompt.layout.answer_prefix
+
+    def _plain(self, prompt: Prompt) -> str:
         images = (self._placeholders[0] if self._placeholders else "") * len(prompt.frames)
-        return images + "\n".join(message.text for message in prompt.messages)
+        text = "\n".join(message.text for message in prompt.messages)
+        return (text + images if prompt.layout.frames_last else images + text) + prompt.layout.answer_prefix
 
     def encode(self, prompt: Prompt) -> dict[str, Tensor]:
         """One prompt exactly as the model's authors feed it: a batch of one row."""
@@ -168,12 +179,14 @@ class PromptEncoder:
 
 
 def _conversation(prompt: Prompt) -> list[dict[str, object]]:
-    """Frames first, before the text of the first user message."""
+    """Frames before the text of the first user message, or behind it, as the prompt's layout says."""
     first_user = next(i for i, message in enumerate(prompt.messages) if message.role == "user")
     conversation: list[dict[str, object]] = []
     for i, message in enumerate(prompt.messages):
         images = [{"type": "image"}] * len(prompt.frames) if i == first_user else []
-        conversation.append({"role": message.role, "content": [*images, {"type": "text", "text": message.text}]})
+        text = [{"type": "text", "text": message.text}] if message.text or not images else []
+        content = [*text, *images] if prompt.layout.frames_last else [*images, *text]
+        conversation.append({"role": message.role, "content": content})
     return conversation
 
 

@@ -17,7 +17,7 @@ from judge.errors import AnswerError
 from judge.prompts.render import precondition_prompt
 from judge.stages.prior_store import PriorKey, PriorStore
 from judge.stages.questions import Question, choose, read_yes, to_evidence
-from judge.types import ChoiceProbabilities, Evidence, Frame, Usage
+from judge.types import ChoiceProbabilities, Evidence, Frame, Prompt, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class TokenProbability:
         """
         keys = self._prior_keys(batch)
         unasked = [key for key in keys.values() if self._priors.get(key) is None]
-        questions = [_questions(each) for each in batch]
-        prompts = [precondition_prompt(key.statement, ()) for key in unasked]
+        questions = [self._questions(each) for each in batch]
+        prompts = [self._prompt(key.statement) for key in unasked]
         prompts += [question.prompt for of_frame in questions for question in of_frame]
         answers = await choose(self._engine, prompts)
         for key, answer in zip(unasked, answers, strict=False):
@@ -74,11 +74,18 @@ class TokenProbability:
             return {}
         info = self._engine.info
         return {
-            statement: PriorKey(
-                info.digest, info.runtime, precondition_prompt(statement, ()).template_digest, statement
-            )
+            statement: PriorKey(info.digest, info.runtime, self._prompt(statement).template_digest, statement)
             for statement in dict.fromkeys(text for each in batch for text in each.statements.values())
         }
+
+    def _questions(self, of_frame: FrameQuestions) -> list[Question]:
+        return [
+            Question("token_probability", precondition_id, text, self._prompt(text, of_frame.frame))
+            for precondition_id, text in of_frame.statements.items()
+        ]
+
+    def _prompt(self, statement: str, *frames: Frame) -> Prompt:
+        return precondition_prompt(statement, frames, self._engine.info.question_format)
 
     def _keep_prior(self, key: PriorKey, answer: ChoiceProbabilities) -> None:
         try:
@@ -98,10 +105,3 @@ class TokenProbability:
         }
         prompt_tokens = sum(answer.prompt_tokens for answer in answers)
         return FrameAnswers(evidence, Usage(prompt_tokens=prompt_tokens, questions=len(questions)))
-
-
-def _questions(of_frame: FrameQuestions) -> list[Question]:
-    return [
-        Question("token_probability", precondition_id, text, precondition_prompt(text, (of_frame.frame,)))
-        for precondition_id, text in of_frame.statements.items()
-    ]
