@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
+from judge.engines.base import Spellings
 from judge.errors import EngineError
 from judge.types import ChoiceProbabilities
 
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 _SPACES = ("", " ", "\n")
 _MARKERS = ("", "\u0120", "\u2581", "\u010a", " ", "\n")
 """What stands for a leading space or newline inside a vocabulary: byte-level, sentencepiece, plain."""
-
-
-Spellings = Mapping[str, Sequence[str]]
-"""Choice -> more words that mean it, exactly as this model writes them: `{"Yes": ["Unsafe"]}` for a guard model."""
 
 
 class Tokenizer(Protocol):

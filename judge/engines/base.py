@@ -5,13 +5,15 @@ Not here: prompts (`judge.prompts`), what an answer means (`judge.debias`), any 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from judge.types import ChoiceProbabilities, Domain, Generation, Prompt, QuestionFormat
 
 YES_NO: tuple[str, str] = ("Yes", "No")
+Spellings = Mapping[str, Sequence[str]]
+"""Choice -> more words that mean it, exactly as this model writes them: `{"Yes": ["Unsafe"]}` for a guard model."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from judge.engines.answer_tokens import Spellings
+from judge.engines.base import Spellings
 from judge.engines.chat_format import TopLogprob
 from judge.errors import EngineError
 from judge.types import ChoiceProbabilities
@@ -33,7 +33,7 @@ class ChoiceReader:
 
     Args:
         choices: The words that were asked for.
-        spellings: See `judge.engines.answer_tokens`. Read to the letter, and by the tokens that begin one alone.
+        spellings: See `judge.engines.base`. Read to the letter, and by the tokens that begin one alone.
 
     Raises:
         EngineError: No choices, or choices that cannot be told apart or read.

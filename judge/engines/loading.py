@@ -163,7 +163,7 @@ def load_model(
     source = find_model(model, revision=revision, local_files_only=local_files_only)
     processor = load_processor(source, trust_remote_code=trust_remote_code, traits=traits)
     # the border: from here on our protocols describe what it returns
-    auto_model = _class_of(traits.wrapper_class) if traits.wrapper_class else AutoModelForImageTextToText
+    auto_model: Any = _class_of(traits.wrapper_class) if traits.wrapper_class else AutoModelForImageTextToText
     options = source.options(trust_remote_code)
     try:
         network, report = auto_model.from_pretrained(
@@ -200,7 +200,7 @@ def load_processor(source: ModelSource, *, trust_remote_code: bool, traits: Mode
     Raises:
         ConfigError: They cannot be loaded, or the image processor knows no such setting.
     """
-    auto_processor = _class_of(traits.processor_class) if traits.processor_class else AutoProcessor
+    auto_processor: Any = _class_of(traits.processor_class) if traits.processor_class else AutoProcessor
     try:
         processor: Processor = auto_processor.from_pretrained(
             source.location, **source.options(trust_remote_code), **traits.image

@@ -255,7 +255,8 @@ class OpenAIEngine:
         self, session: ChatSession, prompt: Prompt, urls: Sequence[str], fields: Mapping[str, JsonValue]
     ) -> Completion:
         fields = {"model": self._model, **fields}
-        content = await session.post(partial(chat_request, prompt, urls, self._options, fields, self._traits.chat_template))
+        make_body = partial(chat_request, prompt, urls, self._options, fields, self._traits.chat_template)
+        content = await session.post(make_body)
         completion = parse_completion(content, where=self._where)
         self._count(completion)
         self._notice_change(completion)

@@ -104,6 +104,8 @@ class VllmEngine:
         traits: ModelTraits | None = None,
     ) -> None:
         traits = traits or ModelTraits()
+        if traits.wrapper_class:
+            raise ConfigError(f"model '{model}' does not run in vLLM", hint="use the engine transformers")
         place = _import_vllm()
         _check_device(device, place)
         self._options = dict(options or {})

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 from PIL import Image
 
 from judge.engines.admission import check_length
-from judge.engines.answer_tokens import AnswerTokens, Spellings, answer_tokens, choice_answer, sum_log_masses
-from judge.engines.base import YES_NO, ModelInfo
+from judge.engines.answer_tokens import AnswerTokens, answer_tokens, choice_answer, sum_log_masses
+from judge.engines.base import YES_NO, ModelInfo, Spellings
 from judge.engines.encoding import PromptEncoder
 from judge.engines.grouping import PromptGroup, group_prompts
 from judge.engines.identity import sample_seeds
@@ -41,7 +41,7 @@ class VllmRequests:
         info: Which model it is.
         settings: Everything beside the model that decides how a picture is prepared.
         sampling: vLLM's `SamplingParams`, for answers that come whole and as token ids.
-        spellings: See `judge.engines.answer_tokens`.
+        spellings: See `judge.engines.base`.
     """
 
     def __init__(

@@ -71,15 +71,13 @@ def _guard_prompt(question_format: QuestionFormat, statements: Sequence[str], fr
     template = _environment().get_template(f"{name}.jinja")
     context = template.new_context({"statements": tuple(statements)})
     texts = {block: "".join(write(context)).strip("\n") for block, write in template.blocks.items()}
-    messages = (Message("user", texts["user"]),)
-    if "system" in texts:
-        messages = (Message("system", texts["system"]), *messages)
+    system = (Message("system", texts["system"]),) if "system" in texts else ()
     layout = PromptLayout(
         frames_last=question_format.frames_last,
         template_fields=(("policy", texts["policy"]),) if "policy" in texts else (),
         answer_prefix=texts.get("answer", ""),
     )
-    return Prompt(messages, tuple(frames), _format_digest(question_format), layout)
+    return Prompt((*system, Message("user", texts["user"])), tuple(frames), _format_digest(question_format), layout)
 
 
 def precondition_prompt(
