@@ -91,6 +91,11 @@ _OWN_HEADERS = frozenset({
     "authorization", "host", "content-type", "content-length", "content-encoding", "transfer-encoding",
     "accept-encoding", "connection",
 })
+_OUR_VARIABLES = frozenset({
+    "conversation", "messages", "chat_template", "tokenize", "add_generation_prompt", "continue_final_message", "tools",
+    "return_dict", "return_tensors", "processor_kwargs",
+})
+"""Of a chat template: arguments of the call that renders it."""
 # fmt: on
 
 
@@ -212,6 +217,21 @@ class ModelTraits(Settings):
     """Class of transformers to load its processor with; empty = as the model says."""
     wrapper_class: Annotated[str, Field(pattern=r"^([A-Z][A-Za-z0-9]*)?$")] = ""
     """Class of transformers to load the model with, if the language model is its attribute `model`."""
+
+    @field_validator("chat_template")
+    @classmethod
+    def _leaves_our_variables(cls, value: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+        if taken := sorted(value.keys() & _OUR_VARIABLES):
+            raise ValueError(f"{', '.join(taken)}: set by the engine itself")
+        return value
+
+    @field_validator("spellings")
+    @classmethod
+    def _one_meaning_each(cls, value: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+        words = [word for spelled in value.values() for word in spelled]
+        if len(set(words)) != len(words) or not all(word == word.strip() != "" for word in words):
+            raise ValueError("every word must be bare, not empty, and mean one choice only")
+        return value
 
     def question_format(self) -> QuestionFormat | None:
         return QuestionFormat(self.question.template, self.question.frames_last) if self.question else None

@@ -45,7 +45,7 @@ class Judge:
         priors: Where text-only readings are kept; None = as `config` says.
 
     Raises:
-        ConfigError: The engine lacks what the pipeline or the preset needs.
+        ConfigError: The engine lacks what the pipeline or the preset needs, or wants to be asked in an unknown format.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Judge:
         self._config = config or JudgeConfig()
         prior = needs_prior(self._config.thresholds.preset)
         check_capabilities(engine, Capabilities(generation=False, text_only=prior))
+        self._templates = templates_digest(engine.info.question_format)
         self._engine = engine
         self._constitution = constitution
         self._stage = TokenProbability(engine, self._config.thresholds, priors or _open_priors(self._config))
@@ -166,7 +167,7 @@ class Judge:
             model=self._engine.info.digest,
             runtime=self._engine.info.runtime,
             constitution=self._constitution.digest,
-            templates=templates_digest(self._engine.info.question_format),
+            templates=self._templates,
             thresholds=self._config.thresholds.digest,
         )
 

@@ -144,16 +144,15 @@ def resolve_profile(config: EngineConfig) -> EngineConfig:
         profile = found
     given = config.model_fields_set
     update: dict[str, object] = {"profile": profile.name, "traits": profile.traits.under(config.traits)}
+    defaults = {"name": profile.engine, "dtype": profile.dtype, "revision": profile.revision}
+    update |= {field: value for field, value in defaults.items() if field not in given}
     if "model" not in given or config.model == profile.name:
         update["model"] = profile.repository or profile.name
-        if "revision" not in given:
-            update["revision"] = profile.revision
-    update |= {field: value for field, value in _defaults(profile).items() if field not in given}
+    elif "revision" not in given:
+        update["revision"] = None  # of other files than the profile's
+    if update.get("name", config.name) == "openai" and "revision" not in given:
+        update["revision"] = None  # which one the server runs is not known
     return config.model_copy(update=update)
-
-
-def _defaults(profile: Profile) -> dict[str, str]:
-    return {"name": profile.engine, "dtype": profile.dtype}
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from judge.config import EngineConfig, ModelTraits, QuestionSettings
 from judge.engines.build import ENGINES, build_engine
@@ -197,6 +198,29 @@ def test_a_folder_or_a_served_name_can_follow_a_profile(mine: Path) -> None:
     found = resolve_profile(EngineConfig(model="/data/copy", profile="mine", profiles_file=mine))
     assert (found.model, found.revision) == ("/data/copy", None)
     assert found.traits == find_profile("mine", mine).traits
+
+
+def test_which_revision_a_server_or_a_folder_holds_is_not_claimed(mine: Path) -> None:
+    served = resolve_profile(EngineConfig(model="mine", profiles_file=mine, name="openai"))
+    assert served.revision is None
+    chosen = resolve_profile(EngineConfig(model="mine", profiles_file=mine, name="openai", revision="v2"))
+    assert chosen.revision == "v2"
+
+
+@pytest.mark.parametrize(
+    ("traits", "message"),
+    [
+        ({"chat_template": {"tokenize": True}}, "tokenize: set by the engine itself"),
+        ({"spellings": {"Yes": ["bad"], "No": ["bad"]}}, "mean one choice only"),
+        ({"spellings": {"Yes": [""]}}, "not empty"),
+        ({"spellings": {"Yes": [" bad"]}}, "must be bare"),
+        ({"processor_class": "os.system"}, "String should match"),
+        ({"question": {"template": "../secret"}}, "String should match"),
+    ],
+)
+def test_traits_that_cannot_be_meant_are_refused(traits: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ModelTraits.model_validate(traits)
 
 
 def test_a_wrong_profile_name_stops_the_engine() -> None:

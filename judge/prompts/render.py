@@ -42,15 +42,26 @@ def template_digest(name: str) -> str:
 
 @cache
 def templates_digest(question_format: QuestionFormat | None = None) -> str:
-    """sha256 over all templates that a model is asked with."""
+    """sha256 over all templates that a model is asked with.
+
+    Raises:
+        ConfigError: There is no such format.
+    """
     digests = [template_digest(name) for name in TEMPLATES]
     digests += [_format_digest(question_format)] if question_format else []
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _format_digest(question_format: QuestionFormat) -> str:
-    """The place of the frames counts: it is not written in the file."""
-    digest = template_digest(question_format.template)
+    """The place of the frames counts: it is not written in the file.
+
+    Raises:
+        ConfigError: There is no such format.
+    """
+    name = question_format.template
+    if name not in GUARD_TEMPLATES:
+        raise ConfigError(f"unknown question format '{name}'", hint=did_you_mean(name, GUARD_TEMPLATES))
+    digest = template_digest(name)
     return hashlib.sha256(f"{digest} frames last".encode()).hexdigest() if question_format.frames_last else digest
 
 
@@ -65,10 +76,8 @@ def _guard_prompt(question_format: QuestionFormat, statements: Sequence[str], fr
     Raises:
         ConfigError: There is no such format.
     """
-    name = question_format.template
-    if name not in GUARD_TEMPLATES:
-        raise ConfigError(f"unknown question format '{name}'", hint=did_you_mean(name, GUARD_TEMPLATES))
-    template = _environment().get_template(f"{name}.jinja")
+    digest = _format_digest(question_format)
+    template = _environment().get_template(f"{question_format.template}.jinja")
     context = template.new_context({"statements": tuple(statements)})
     texts = {block: "".join(write(context)).strip("\n") for block, write in template.blocks.items()}
     system = (Message("system", texts["system"]),) if "system" in texts else ()
@@ -77,7 +86,7 @@ def _guard_prompt(question_format: QuestionFormat, statements: Sequence[str], fr
         template_fields=(("policy", texts["policy"]),) if "policy" in texts else (),
         answer_prefix=texts.get("answer", ""),
     )
-    return Prompt((*system, Message("user", texts["user"])), tuple(frames), _format_digest(question_format), layout)
+    return Prompt((*system, Message("user", texts["user"])), tuple(frames), digest, layout)
 
 
 def precondition_prompt(

@@ -21,7 +21,7 @@ from judge.engines.choice_reading import ChoiceReader
 from judge.engines.encoding import PromptEncoder
 from judge.engines.openai import OpenAIEngine
 from judge.engines.transformers import TransformersEngine
-from judge.errors import ConfigError
+from judge.errors import ConfigError, EngineError
 from judge.prompts.render import GUARD_TEMPLATES, precondition_prompt
 from judge.types import ChoiceProbabilities, Frame, Message, Prompt, PromptLayout, QuestionFormat
 from tests.contracts.tiny_models import CHAT_TEMPLATE, build_shieldgemma2, byte_level_tokenizer, metaspace_tokenizer
@@ -121,6 +121,24 @@ def test_options_reach_the_chat_template(model_folder: Callable[[str], Path]) ->
     assert quiet.render(policy).endswith("Assistant: (no thinking) No dogs.")
 
 
+def test_a_policy_that_the_template_leaves_out_is_no_answer(model_folder: Callable[[str], Path]) -> None:
+    """Else the model would judge by another policy than the one that was asked about."""
+    prompt = precondition_prompt("A dog.", (FRAME,), QuestionFormat("guard_singguard"))
+    with pytest.raises(EngineError, match=r"chat template of .* leaves out 'policy'"):
+        choose(TransformersEngine(str(model_folder("idefics3"))), prompt)
+
+
+def test_an_option_that_the_template_does_not_know_is_named_once(
+    model_folder: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    processor = AutoProcessor.from_pretrained(model_folder("idefics3"))
+    encoder = PromptEncoder(processor, template_options={"enable_thinking": False})
+    assert encoder.render(ASKED) == PromptEncoder(processor).render(ASKED)
+    assert [r.message for r in caplog.records] == [
+        "the chat template has no variable enable_thinking: it changes nothing"
+    ]
+
+
 def test_options_reach_the_template_of_a_tokenizer_too(model_folder: Callable[[str], Path]) -> None:
     processor = with_template(model_folder("idefics3"), THINKING)
     processor.tokenizer.chat_template, processor.chat_template = processor.chat_template, None
@@ -138,12 +156,14 @@ def test_frames_can_stand_behind_the_words_and_an_answer_can_be_begun(model_fold
 
 @pytest.fixture(scope="module")
 def roomy_engine(model_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
-    """For the long prompts of guard models: so small a vocabulary makes many tokens of them."""
+    """For guard models: long prompts (a small vocabulary makes many tokens of them), and a policy in the template."""
     folder = tmp_path_factory.mktemp("roomy") / "model"
     shutil.copytree(model_folder("idefics3"), folder)
     config = json.loads((folder / "config.json").read_text())
     config["text_config"]["max_position_embeddings"] = 4096
     (folder / "config.json").write_text(json.dumps(config))
+    assert (folder / "chat_template.jinja").is_file()
+    (folder / "chat_template.jinja").write_text(THINKING)
     return TransformersEngine(str(folder))
 
 
