@@ -7,7 +7,7 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Optional, get_args
 
 import typer
 from rich.console import Console
@@ -16,6 +16,8 @@ from rich.table import Table
 
 from judge import __version__
 from judge.assets import constitution_names, constitution_path
+from judge.cli.ablate import EXAMPLES as ABLATE_EXAMPLES
+from judge.cli.ablate import ablate
 from judge.cli.models import models
 from judge.cli.score import engine_failed, score_all
 from judge.cli.table import print_explanation, print_table
@@ -41,6 +43,8 @@ Examples:
 
   judge score pictures/ --report out.html --explain
 
+  judge score photo.jpg --region occlusion --explain
+
 Exit codes: 0 everything was judged; 2 wrong usage; 3 some inputs could not be judged;
 10 something matched --fail-on (comes before 3). An input that could not be judged counts as uncertain.
 """
@@ -63,6 +67,14 @@ class FailOn(StrEnum):
     uncertain = "uncertain"
 
 
+class RegionLocalizer(StrEnum):
+    """Who finds the region; see `RegionSettings.localizer`."""
+
+    off = "off"
+    occlusion = "occlusion"
+    owlv2 = "owlv2"
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"visual-judge {__version__}")
@@ -81,7 +93,9 @@ def score(  # noqa: PLR0917  (one parameter per option)
     engine: Annotated[Optional[str], typer.Option(help=f"One of {', '.join(ENGINES.names())}.")] = None,  # noqa: UP045
     model: Annotated[Optional[str], typer.Option(help="Name (see `judge models`), folder, or Hugging Face id.")] = None,  # noqa: UP045
     config: Annotated[Optional[Path], typer.Option(help="YAML with every setting.")] = None,  # noqa: UP045
-    preset: Annotated[Optional[str], typer.Option(help="none, threshold, clue or log_odds.")] = None,  # noqa: UP045
+    preset: Annotated[Optional[str], typer.Option(help=f"One of {', '.join(get_args(Preset))}.")] = None,  # noqa: UP045
+    region: Annotated[Optional[RegionLocalizer], typer.Option(help="Region test of what is undecided.")] = None,  # noqa: UP045
+    reason: Annotated[Optional[bool], typer.Option(help="Reason step by step about what is undecided.")] = None,  # noqa: UP045
     device: Annotated[Optional[str], typer.Option(help="auto, cpu, cuda, cuda:0...")] = None,  # noqa: UP045
     dtype: Annotated[Optional[str], typer.Option(help="auto, float32, bfloat16, float16.")] = None,  # noqa: UP045
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
@@ -93,6 +107,7 @@ def score(  # noqa: PLR0917  (one parameter per option)
 ) -> None:
     """Judge images: unsafe, safe or uncertain, with the rule and the reason."""
     settings = _settings(config, engine=engine, model=model, preset=preset, device=device, dtype=dtype)
+    settings = _with_stages(settings, region, reason)
     console, messages = Console(width=None if sys.stdout.isatty() else 150), Console(stderr=True)
     policy = load_constitution(constitution_path(constitution))
     found = expand_inputs(inputs, sys.stdin if "-" in inputs else ())
@@ -138,11 +153,21 @@ def _settings(
     base = load_config(config) if config else JudgeConfig()
     options = {"name": engine, "model": model, "device": device, "dtype": dtype}
     chosen = {name: value for name, value in options.items() if value}
-    known: tuple[Preset, ...] = ("none", "threshold", "clue", "log_odds")
+    known: tuple[Preset, ...] = get_args(Preset)
     if preset is not None and preset not in known:
         raise ConfigError(f"unknown preset '{preset}'", hint=f"one of {', '.join(known)}")
     thresholds = base.thresholds.model_copy(update={"preset": preset} if preset else {})
     return base.model_copy(update={"engine": base.engine.model_copy(update=chosen), "thresholds": thresholds})
+
+
+def _with_stages(settings: JudgeConfig, region: RegionLocalizer | None, reason: bool | None) -> JudgeConfig:
+    """The stages that options switch on or off."""
+    cascade = settings.cascade
+    if region is not None:
+        cascade = cascade.model_copy(update={"region": cascade.region.model_copy(update={"localizer": region.value})})
+    if reason is not None:
+        cascade = cascade.model_copy(update={"reasoning": cascade.reasoning.model_copy(update={"enabled": reason})})
+    return settings.model_copy(update={"cascade": cascade})
 
 
 def _exit_code(rows: list[ScoreRow], fail_on: FailOn | None) -> int:
@@ -159,6 +184,9 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"'{path}' cannot be written: {error.strerror}") from error
+
+
+app.command(epilog=ABLATE_EXAMPLES)(ablate)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The contract of every engine: a batch of prompts in, a batch of answers out, order kept.
+"""The contract of every engine: a batch of prompts in, a batch of answers out, order kept; and of two helpers.
 
 Not here: prompts (`judge.prompts`), what an answer means (`judge.debias`), any model library.
 """
@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from judge.types import ChoiceProbabilities, Domain, Generation, Prompt, QuestionFormat
+from judge.types import ChoiceProbabilities, Domain, Frame, Generation, Prompt, QuestionFormat, Region
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 YES_NO: tuple[str, str] = ("Yes", "No")
 Spellings = Mapping[str, Sequence[str]]
@@ -82,3 +86,34 @@ class Engine(Protocol):
     ) -> list[Generation]: ...
 
     async def close(self) -> None: ...
+
+
+class Embedder(Protocol):
+    """Images and texts as unit vectors in one space: the dot product says how well they belong together.
+
+    Contract: one row per input, in order; no input, no row; failures raise `EngineError`.
+    """
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    async def embed_frames(self, frames: Sequence[Frame]) -> NDArray[np.float32]:
+        """`(frames, dimensions)`, rows of length 1."""
+
+    async def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """`(texts, dimensions)`, rows of length 1; texts longer than the encoder reads are cut."""
+
+
+class ObjectDetector(Protocol):
+    """Finds named objects in a frame.
+
+    Contract: one tuple of regions per frame, surest first, with the object's name as label; no names, no regions;
+    failures raise `EngineError`.
+    """
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    async def detect(
+        self, frames: Sequence[Frame], names: Sequence[Sequence[str]], *, min_score: float
+    ) -> list[tuple[Region, ...]]: ...

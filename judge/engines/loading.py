@@ -19,7 +19,7 @@ from PIL.Image import Image
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
-from judge.config import ModelTraits
+from judge.config import NO_TRAITS, ModelTraits
 from judge.engines.answer_tokens import Tokenizer
 from judge.engines.base import ModelInfo
 from judge.engines.model_folder import ModelCard, folder_digest, hub_digest, read_card
@@ -159,26 +159,42 @@ def load_model(
             do not fill it; an impossible device or dtype.
         EngineError: The model does not fit into memory.
     """
-    place, precision = _place(device), precision_of(dtype, _place(device).type)
+    place, precision = place_of(device), precision_of(dtype, place_of(device).type)
     source = find_model(model, revision=revision, local_files_only=local_files_only)
     processor = load_processor(source, trust_remote_code=trust_remote_code, traits=traits)
-    # the border: from here on our protocols describe what it returns
-    auto_model: Any = _class_of(traits.wrapper_class) if traits.wrapper_class else AutoModelForImageTextToText
-    options = source.options(trust_remote_code)
-    try:
-        network, report = auto_model.from_pretrained(
-            source.location, dtype=precision, output_loading_info=True, **options
-        )
-        loaded: Model = (network.model if traits.wrapper_class else network).eval().to(place)
-    except torch.OutOfMemoryError as error:
-        raise EngineError(f"model '{model}' does not fit into the memory of {place}", hint="use bfloat16") from error
-    except Exception as error:
-        raise _load_error(source, error) from error
-    _check_complete(model, report)
+    auto_model = _class_of(traits.wrapper_class) if traits.wrapper_class else AutoModelForImageTextToText
+    network = load_network(auto_model, source, place, precision, trust_remote_code)
+    loaded: Model = network.model if traits.wrapper_class else network
     runtime = f"transformers/{str(precision).removeprefix('torch.')}/{place.type}"
     config_json = loaded.config.to_json_string()
     info, card = describe_model(source, name=name, config_json=config_json, runtime=runtime, traits=traits)
     return LoadedModel(loaded, processor, info, card)
+
+
+def load_network(
+    auto_model: Any, source: ModelSource, place: torch.device, precision: torch.dtype, trust_remote_code: bool = False
+) -> Any:
+    """The network of one of transformers' `AutoModel...` classes, whole, in evaluation mode, on its device.
+
+    Untyped on purpose: this is the border, and the caller's protocols describe what comes back.
+
+    Raises:
+        ConfigError: It cannot be loaded, or weights are missing.
+        EngineError: It does not fit into memory.
+    """
+    try:
+        network, report = auto_model.from_pretrained(
+            source.location, dtype=precision, output_loading_info=True, **source.options(trust_remote_code)
+        )
+        loaded = network.eval().to(place)
+    except torch.OutOfMemoryError as error:
+        raise EngineError(
+            f"model '{source.model}' does not fit into the memory of {place}", hint="use bfloat16"
+        ) from error
+    except Exception as error:
+        raise _load_error(source, error, auto_model.__name__) from error
+    _check_complete(source.model, report)
+    return loaded
 
 
 def find_model(model: str, *, revision: str | None, local_files_only: bool) -> ModelSource:
@@ -194,7 +210,7 @@ def find_model(model: str, *, revision: str | None, local_files_only: bool) -> M
     return ModelSource(model, place, revision, local_files_only)
 
 
-def load_processor(source: ModelSource, *, trust_remote_code: bool, traits: ModelTraits) -> Processor:
+def load_processor(source: ModelSource, *, trust_remote_code: bool, traits: ModelTraits = NO_TRAITS) -> Processor:
     """The model's tokenizer, chat template and image processor, with the image budget of its traits.
 
     Raises:
@@ -239,7 +255,7 @@ def load_config_json(source: ModelSource, *, trust_remote_code: bool) -> str:
 
 
 def describe_model(
-    source: ModelSource, *, name: str, config_json: str, runtime: str, traits: ModelTraits
+    source: ModelSource, *, name: str, config_json: str, runtime: str, traits: ModelTraits = NO_TRAITS
 ) -> tuple[ModelInfo, ModelCard]:
     """Name, digest and domain, once the model is loaded: the same for one folder in every engine.
 
@@ -305,7 +321,7 @@ def _resolve(model_id: str, revision: str) -> tuple[str, bool]:
     return commit or revision, False
 
 
-def _place(device: str) -> torch.device:
+def place_of(device: str) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -317,7 +333,7 @@ def _place(device: str) -> torch.device:
     return place
 
 
-def _load_error(source: ModelSource, error: Exception) -> ConfigError:
+def _load_error(source: ModelSource, error: Exception, loader: str = "AutoModelForImageTextToText") -> ConfigError:
     model = source.model
     reason = " ".join(str(error).split())[:300]
     if isinstance(source.place, str) and isinstance(error, OSError):
@@ -328,8 +344,8 @@ def _load_error(source: ModelSource, error: Exception) -> ConfigError:
     if isinstance(error, ImportError):
         return ConfigError(f"model '{model}' needs a package that does not load here: {reason}")
     return ConfigError(
-        f"model '{model}' cannot be loaded as a vision-language model: {type(error).__name__}: {reason}",
-        hint="it must be one that AutoModelForImageTextToText and AutoProcessor of transformers can load",
+        f"model '{model}' cannot be loaded: {type(error).__name__}: {reason}",
+        hint=f"it must be one that {loader} and AutoProcessor of transformers can load",
     )
 
 

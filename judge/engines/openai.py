@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import JsonValue
 
 from judge.assets import model_path
-from judge.config import ModelTraits, OpenAIOptions
+from judge.config import NO_TRAITS, ModelTraits, OpenAIOptions
 from judge.engines.admission import check_max_tokens, check_prompts
 from judge.engines.base import YES_NO, Capabilities, ModelInfo
 from judge.engines.chat_client import ChatClient, ChatSession, Patience, RequestRefused
@@ -103,7 +103,7 @@ class OpenAIEngine:
         revision: str | None = None,
         domain: Domain | None = None,
         patience: Patience | None = None,
-        traits: ModelTraits | None = None,
+        traits: ModelTraits = NO_TRAITS,
     ) -> None:
         if not options.base_url:
             raise ConfigError(
@@ -112,7 +112,7 @@ class OpenAIEngine:
             )
         self._model = model
         self._options = options
-        self._traits = traits or ModelTraits()
+        self._traits = traits
         self._client = ChatClient(options, api_key=api_key, patience=patience or Patience())
         self._closed = False
         self._lock = threading.Lock()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 
 from judge.assets import model_path
-from judge.config import ModelTraits
+from judge.config import NO_TRAITS, ModelTraits
 from judge.engines.admission import check_max_tokens, check_prompts
 from judge.engines.answer_tokens import AnswerTokens, answer_tokens, choice_answer
 from judge.engines.base import YES_NO, Capabilities, ModelInfo
@@ -69,9 +69,8 @@ class TransformersEngine:
         revision: str | None = None,
         trust_remote_code: bool = False,
         local_files_only: bool = False,
-        traits: ModelTraits | None = None,
+        traits: ModelTraits = NO_TRAITS,
     ) -> None:
-        traits = traits or ModelTraits()
         loaded = load_model(
             model,
             name=name,

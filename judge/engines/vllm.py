@@ -20,7 +20,7 @@ import torch
 from pydantic import JsonValue
 
 from judge.assets import model_path
-from judge.config import ModelTraits
+from judge.config import NO_TRAITS, ModelTraits
 from judge.engines.admission import check_max_tokens, check_prompts
 from judge.engines.base import YES_NO, Capabilities, ModelInfo
 from judge.engines.encoding import PromptEncoder
@@ -101,9 +101,8 @@ class VllmEngine:
         trust_remote_code: bool = False,
         local_files_only: bool = False,
         options: Mapping[str, JsonValue] | None = None,
-        traits: ModelTraits | None = None,
+        traits: ModelTraits = NO_TRAITS,
     ) -> None:
-        traits = traits or ModelTraits()
         if traits.wrapper_class:
             raise ConfigError(f"model '{model}' does not run in vLLM", hint="use the engine transformers")
         place = _import_vllm()

@@ -8,8 +8,8 @@ words, no image token (source: CLUE, arXiv 2501.00192, section 3.4).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cache, lru_cache
 from importlib import resources
 
 import jinja2
@@ -17,7 +17,7 @@ import jinja2
 from judge.errors import ConfigError, did_you_mean
 from judge.types import Frame, Message, Prompt, PromptLayout, QuestionFormat
 
-TEMPLATES: tuple[str, ...] = ("precondition", "rule", "policy", "describe")
+TEMPLATES: tuple[str, ...] = ("precondition", "rule", "policy", "describe", "reason", "conclude")
 GUARD_TEMPLATES: tuple[str, ...] = ("guard_llavaguard", "guard_shieldgemma", "guard_shieldstral", "guard_singguard")
 """How guard models were trained to be asked: whether a picture breaks a policy. Blocks: `user`, and where the model
 wants them `system`, `policy` (a variable of its chat template) and `answer` (how its answer begins)."""
@@ -65,9 +65,22 @@ def _format_digest(question_format: QuestionFormat) -> str:
     return hashlib.sha256(f"{digest} frames last".encode()).hexdigest() if question_format.frames_last else digest
 
 
-def _prompt(name: str, frames: Sequence[Frame], **fields: object) -> Prompt:
-    text = _environment().get_template(f"{name}.jinja").render(**fields).strip()
+@lru_cache(maxsize=4096)
+def _text(name: str, fields: tuple[tuple[str, Hashable], ...]) -> str:
+    """Kept, because one statement is asked about many pictures."""
+    return _environment().get_template(f"{name}.jinja").render(dict(fields)).strip()
+
+
+def _prompt(name: str, frames: Sequence[Frame], **fields: Hashable) -> Prompt:
+    text = _text(name, tuple(fields.items()))
     return Prompt(messages=(Message("user", text),), frames=tuple(frames), template_digest=template_digest(name))
+
+
+@lru_cache(maxsize=4096)
+def _blocks(name: str, statements: tuple[str, ...]) -> Mapping[str, str]:
+    template = _environment().get_template(f"{name}.jinja")
+    context = template.new_context({"statements": statements})
+    return {block: "".join(write(context)).strip("\n") for block, write in template.blocks.items()}
 
 
 def _guard_prompt(question_format: QuestionFormat, statements: Sequence[str], frames: Sequence[Frame]) -> Prompt:
@@ -77,9 +90,7 @@ def _guard_prompt(question_format: QuestionFormat, statements: Sequence[str], fr
         ConfigError: There is no such format.
     """
     digest = _format_digest(question_format)
-    template = _environment().get_template(f"{question_format.template}.jinja")
-    context = template.new_context({"statements": tuple(statements)})
-    texts = {block: "".join(write(context)).strip("\n") for block, write in template.blocks.items()}
+    texts = _blocks(question_format.template, tuple(statements))
     system = (Message("system", texts["system"]),) if "system" in texts else ()
     layout = PromptLayout(
         frames_last=question_format.frames_last,
@@ -117,3 +128,16 @@ def policy_prompt(
 def describe_prompt(frames: Sequence[Frame]) -> Prompt:
     """What does the picture show?"""
     return _prompt("describe", frames)
+
+
+def reasoning_prompt(statement: str, frames: Sequence[Frame]) -> Prompt:
+    """What speaks for the statement, and what against it?"""
+    return _prompt("reason", frames, statement=statement)
+
+
+def conclusion_prompt(statement: str, reasoning: str, frames: Sequence[Frame]) -> Prompt:
+    """Behind the model's own reasoning: is the statement true?"""
+    first, last = reasoning_prompt(statement, frames), _prompt("conclude", ())
+    messages = (*first.messages, Message("assistant", reasoning), *last.messages)
+    digest = hashlib.sha256((first.template_digest + last.template_digest).encode()).hexdigest()
+    return Prompt(messages=messages, frames=first.frames, template_digest=digest)

@@ -21,6 +21,8 @@ RENDERED: dict[str, Prompt] = {
     "rule": render.rule_prompt("A person is on fire.", (FRAME,)),
     "policy": render.policy_prompt(["A person is on fire.", "There is a drug."], (FRAME,)),
     "describe": render.describe_prompt((FRAME,)),
+    "reason": render.reasoning_prompt("A person is on fire.", (FRAME,)),
+    "conclude": render.conclusion_prompt("A person is on fire.", "A woman stands in flames.", (FRAME,)),
 }
 
 

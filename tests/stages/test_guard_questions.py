@@ -14,6 +14,7 @@ from judge.errors import ConfigError
 from judge.pipeline import Judge
 from judge.prompts.render import precondition_prompt, templates_digest
 from judge.stages.direct import policy_direct, rule_whole
+from judge.stages.localize import OcclusionLocalizer, Wanted
 from judge.stages.prior_store import PriorStore
 from judge.stages.token_probability import FrameQuestions, TokenProbability
 from judge.types import Frame, Media, QuestionFormat
@@ -67,3 +68,14 @@ def test_an_unknown_format_is_found_before_the_first_picture() -> None:
     engine = guard(QuestionFormat("guard_nobody"))
     with pytest.raises(ConfigError, match="unknown question format 'guard_nobody'"):
         Judge(engine, POLICY, JudgeConfig(thresholds=UNBIASED, cache=False))
+
+
+async def test_the_region_test_asks_about_covered_pictures_in_the_models_format() -> None:
+    engine = guard()
+    picture = Frame(0, 0.0, np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    localizer = OcclusionLocalizer(engine, grid=2, fill="mean", min_mass=0.5)
+    await localizer.locate([Wanted(picture, POLICY.preconditions[0], 0.9)])
+    asked = [prompt for call in engine.calls for prompt in call.prompts]
+    assert asked
+    expected = precondition_prompt(POLICY.preconditions[0].statement, (), ASKED)
+    assert {(prompt.messages, prompt.layout) for prompt in asked} == {(expected.messages, expected.layout)}
