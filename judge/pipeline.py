@@ -45,7 +45,8 @@ class Judge:
         scan: The relevance scan; None = as `config` says.
 
     Raises:
-        ConfigError: The engine lacks what the pipeline, a stage or the preset needs.
+        ConfigError: The engine lacks what the pipeline, a stage or the preset needs, or wants to be asked in an unknown
+            format.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Judge:
         prior = "none" in references(self._config.thresholds)
         writes = self._config.cascade.reasoning.enabled
         check_capabilities(engine, Capabilities(generation=writes, text_only=prior))
+        self._templates = templates_digest(engine.info.question_format)
         self._engine = engine
         self._constitution = constitution
         self._decider = Decider(constitution, self._config)
@@ -184,7 +186,7 @@ class Judge:
             model=self._engine.info.digest,
             runtime=self._engine.info.runtime,
             constitution=self._constitution.digest,
-            templates=templates_digest(),
+            templates=self._templates,
             thresholds=self._config.thresholds.digest,
             cascade=self._cascade_digest(),
         )

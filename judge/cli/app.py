@@ -15,15 +15,15 @@ from rich.progress import track
 from rich.table import Table
 
 from judge import __version__
-from judge.assets import constitution_names, constitution_path, model_names, model_path
+from judge.assets import constitution_names, constitution_path
 from judge.cli.ablate import EXAMPLES as ABLATE_EXAMPLES
 from judge.cli.ablate import ablate
+from judge.cli.models import models
 from judge.cli.score import engine_failed, score_all
 from judge.cli.table import print_explanation, print_table
 from judge.config import EngineConfig, JudgeConfig, Preset, load_config
 from judge.constitution import check_file, load_constitution
 from judge.engines.build import ENGINES, build_engine
-from judge.engines.model_folder import read_card
 from judge.errors import ConfigError, JudgeError
 from judge.media import FoundInput, Permissions, expand_inputs
 from judge.pipeline import Judge
@@ -57,6 +57,7 @@ app = typer.Typer(
 )
 constitution_app = typer.Typer(no_args_is_help=True, help="Work with constitutions.")
 app.add_typer(constitution_app, name="constitution")
+app.command()(models)
 
 
 class FailOn(StrEnum):
@@ -90,7 +91,7 @@ def score(  # noqa: PLR0917  (one parameter per option)
     inputs: Annotated[list[str], typer.Argument(help="Files, folders, globs, URLs, or - for a list on stdin.")],
     constitution: Annotated[str, typer.Option(help="Built-in name or YAML file.")] = "stickers",
     engine: Annotated[Optional[str], typer.Option(help=f"One of {', '.join(ENGINES.names())}.")] = None,  # noqa: UP045
-    model: Annotated[Optional[str], typer.Option(help="Embedded name, folder, or Hugging Face id.")] = None,  # noqa: UP045
+    model: Annotated[Optional[str], typer.Option(help="Name (see `judge models`), folder, or Hugging Face id.")] = None,  # noqa: UP045
     config: Annotated[Optional[Path], typer.Option(help="YAML with every setting.")] = None,  # noqa: UP045
     preset: Annotated[Optional[str], typer.Option(help=f"One of {', '.join(get_args(Preset))}.")] = None,  # noqa: UP045
     region: Annotated[Optional[RegionLocalizer], typer.Option(help="Region test of what is undecided.")] = None,  # noqa: UP045
@@ -186,22 +187,6 @@ def _write(path: Path, text: str) -> None:
 
 
 app.command(epilog=ABLATE_EXAMPLES)(ablate)
-
-
-@app.command()
-def models(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
-    """List the models that come with this installation."""
-    names = list(model_names())
-    if as_json:
-        print(json.dumps(names))
-        return
-    table = Table("model", "domain")
-    for name in names:
-        folder = model_path(name)
-        domain = read_card(folder).domain if folder else None
-        table.add_row(name, domain.description if domain else "")
-    Console().print(table)
-    print("Any Hugging Face id or model folder works as --model too.")
 
 
 @app.command()

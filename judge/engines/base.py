@@ -5,17 +5,19 @@ Not here: prompts (`judge.prompts`), what an answer means (`judge.debias`), any 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from judge.types import ChoiceProbabilities, Domain, Frame, Generation, Prompt, Region
+from judge.types import ChoiceProbabilities, Domain, Frame, Generation, Prompt, QuestionFormat, Region
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 YES_NO: tuple[str, str] = ("Yes", "No")
+Spellings = Mapping[str, Sequence[str]]
+"""Choice -> more words that mean it, exactly as this model writes them: `{"Yes": ["Unsafe"]}` for a guard model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +45,17 @@ class ModelInfo:
 
     Attributes:
         name: For people.
-        digest: Covers weights, tokenizer and processor settings.
+        digest: Covers weights, tokenizer, processor settings and `ModelTraits`.
         domain: What it was made for; None = no stated limits.
         runtime: Engine, number type and kind of device: the same weights give slightly other numbers elsewhere.
+        question_format: How it wants to be asked; None = in our own words.
     """
 
     name: str
     digest: str
     domain: Domain | None = None
     runtime: str = ""
+    question_format: QuestionFormat | None = None
 
 
 class Engine(Protocol):
