@@ -18,12 +18,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from judge.errors import ConfigError
+from judge.types import QuestionFormat, Reference
 
-Preset = Literal["none", "threshold", "clue", "log_odds"]
+Preset = Literal["none", "threshold", "clue", "log_odds", "contextual", "contrastive", "batch", "mixture"]
 """Rules of `judge.debias`."""
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Margin = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Logit = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Settings(BaseModel):
@@ -33,6 +35,37 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+def _digest(settings: Settings) -> str:
+    canonical = json.dumps(settings.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class Mixture(Settings):
+    """Two bells over the observed logits of one precondition: where it does not hold, and where it does."""
+
+    low_mean: Logit
+    low_std: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+    high_mean: Logit
+    high_std: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+    high_share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    """Share of the corpus in which the precondition holds."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low_mean >= self.high_mean:
+            raise ValueError("low_mean must be below high_mean")
+        return self
+
+
+class CorpusStatistics(Settings):
+    """What the observed readings of one precondition look like over an unlabelled corpus."""
+
+    mean: Fraction | None = None
+    """`batch`: mean probability."""
+    mixture: Mixture | None = None
+    """`mixture`."""
 
 
 class Thresholds(Settings):
@@ -49,15 +82,29 @@ class Thresholds(Settings):
     prior_weight: Margin = 0.5
     """`log_odds`: share of the prior's logit taken off the observed one."""
     prior_clip: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.02
-    """`log_odds`: the prior is clipped to [clip, 1 - clip] first."""
+    """References are clipped to [clip, 1 - clip] before their logits are taken, except by `clue`."""
     accept_margin: Margin = round(math.log(4), 4)
-    """`log_odds`: satisfied from this debiased logit on; the default is a probability of 0.8."""
+    """Presets that shift logits: satisfied from this debiased logit on; the default is a probability of 0.8."""
     reject_margin: Margin = round(math.log(4), 4)
-    """`log_odds`: rejected from minus this debiased logit down."""
+    """Presets that shift logits: rejected from minus this debiased logit down."""
     clue_reject: Fraction = 0.3
     """`clue`: rejected if observed - prior < -clue_reject * prior."""
     clue_accept: Fraction = 0.8
     """`clue`: satisfied if observed - prior > clue_accept * (1 - prior)."""
+    clue_region: Fraction = 0.6
+    """`clue`: satisfied if observed - occluded > clue_region."""
+    contextual_references: Annotated[tuple[Reference, ...], Field(min_length=1)] = ("none",)
+    """`contextual`: the mean of their logits is taken off."""
+    contrastive_strength: Margin = 1.0
+    """`contrastive`: a in (1 + a) z_x - a z_ref."""
+    contrastive_reference: Literal["noised", "occluded"] = "noised"
+    """`contrastive`: the picture under noise, or with its region removed (where there is a region test)."""
+    corpus: Mapping[str, CorpusStatistics] = Field(default_factory=dict)
+    """`batch`, `mixture`: statistics by precondition id."""
+    region_accept: Margin = round(math.log(4), 4)
+    """Region test: satisfied if removing the region takes this much more off the logit than removing a random one."""
+    region_reject: Margin = 0.2
+    """Region test: an answer that falls by less than this without the region does not rest on it."""
     min_mass: Fraction = 0.5
     """Less label mass than this is no answer: undecided."""
 
@@ -70,8 +117,74 @@ class Thresholds(Settings):
     @property
     def digest(self) -> str:
         """sha256 (hex) of all fields."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return _digest(self)
+
+
+class RelevanceSettings(Settings):
+    """The scan before the questions: rules that an image-text encoder finds far from the frame are not asked."""
+
+    embedder: Literal["off", "clip", "siglip"] = "off"
+    """Kind of encoder. Off by default: behind a shared prefix a question costs little."""
+    model: str = "openai/clip-vit-base-patch16"
+    """Folder or Hugging Face id of the encoder."""
+    threshold: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.22
+    """A rule is asked if one of its preconditions is at least this similar. Source: CLUE, section 3.2, CLIP B/16."""
+    always_ask: tuple[Literal["low", "medium", "high", "critical"], ...] = ("high", "critical")
+    """Severities that the scan never drops."""
+
+
+class RegionSettings(Settings):
+    """The region test: does the answer change when the objects in question are removed?"""
+
+    localizer: Literal["off", "occlusion", "owlv2"] = "off"
+    """`occlusion` needs no other model: it covers grid cells and watches the answer. `owlv2` finds named objects."""
+    model: str = "google/owlv2-base-patch16-ensemble"
+    """Folder or Hugging Face id of the localizer's model."""
+    min_score: Fraction = 0.05
+    """Boxes found with less are ignored. Source: CLUE, section 3.4."""
+    fill: Literal["mean", "blur", "black"] = "mean"
+    """What a removed region is filled with."""
+    grid: Annotated[int, Field(ge=2, le=16)] = 4
+    """`occlusion`: cells per side; the best cell is refined once."""
+    crop_below: Fraction = 0.01
+    """A region smaller than this share of the frame is also asked about alone, enlarged. Source: CLUE, section 3.4."""
+    test_satisfied: bool = False
+    """Also test what was accepted: an answer that survives without its evidence becomes undecided."""
+    seed: int = 0
+    """Of the random control boxes."""
+
+
+class ReasoningSettings(Settings):
+    """Chain of thought, for what is undecided and can still change a rule."""
+
+    enabled: bool = False
+    """Whether to reason at all."""
+    max_tokens: Annotated[int, Field(ge=1)] = 256
+    """Longest reasoning about one question."""
+    max_generations: Annotated[int, Field(ge=1)] = 16
+    """Most texts per media."""
+    token_budget: Annotated[int, Field(ge=1)] = 4096
+    """Tokens written per media, after which no further question is reasoned about."""
+
+
+class Cascade(Settings):
+    """Which stages run beside the one-token questions. All of it changes verdicts, so all of it is in `digest`."""
+
+    relevance: RelevanceSettings = RelevanceSettings()
+    """Before the questions."""
+    region: RegionSettings = RegionSettings()
+    """After them, for what is undecided."""
+    reasoning: ReasoningSettings = ReasoningSettings()
+    """After that, for what is still undecided."""
+    holistic_weight: Fraction = 0.0
+    """Share, in logits, of one question about the whole rule in the rule's score; 0 = it is not asked."""
+    thorough: bool = False
+    """Slow stages also work on media that a violated rule has decided already, and on all of its frames."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 (hex) of all fields."""
+        return _digest(self)
 
 
 # fmt: off
@@ -90,6 +203,11 @@ _OWN_HEADERS = frozenset({
     "authorization", "host", "content-type", "content-length", "content-encoding", "transfer-encoding",
     "accept-encoding", "connection",
 })
+_OUR_VARIABLES = frozenset({
+    "conversation", "messages", "chat_template", "tokenize", "add_generation_prompt", "continue_final_message", "tools",
+    "return_dict", "return_tensors", "processor_kwargs",
+})
+"""Of a chat template: arguments of the call that renders it."""
 # fmt: on
 
 
@@ -187,13 +305,81 @@ class VllmOptions(Settings):
     """Arguments of vLLM's `AsyncEngineArgs` by name, over our defaults: `{gpu_memory_utilization: 0.8}`."""
 
 
+class QuestionSettings(Settings):
+    """How a guard model was trained to be asked."""
+
+    template: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    """A format of `judge.prompts`."""
+    frames_last: bool = False
+    """The pictures stand behind the words. Each question then reads the picture anew."""
+
+
+class ModelTraits(Settings):
+    """How one model wants to be loaded, asked and read. A profile fills this in; what is set here wins."""
+
+    chat_template: Mapping[str, JsonValue] = Field(default_factory=dict)
+    """Variables for the model's chat template, e.g. `{enable_thinking: false}`."""
+    image: Mapping[str, JsonValue] = Field(default_factory=dict)
+    """Settings of its image processor, i.e. how many tokens a picture may cost. A server is not told."""
+    spellings: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Choice -> more words that mean it, as the model writes them: `{"Yes": ["Unsafe"], "No": ["Safe"]}`."""
+    question: QuestionSettings | None = None
+    """None = asked in our own words."""
+    processor_class: Annotated[str, Field(pattern=r"^([A-Z][A-Za-z0-9]*Processor)?$")] = ""
+    """Class of transformers to load its processor with; empty = as the model says."""
+    wrapper_class: Annotated[str, Field(pattern=r"^([A-Z][A-Za-z0-9]*)?$")] = ""
+    """Class of transformers to load the model with, if the language model is its attribute `model`."""
+
+    @field_validator("chat_template")
+    @classmethod
+    def _leaves_our_variables(cls, value: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+        if taken := sorted(value.keys() & _OUR_VARIABLES):
+            raise ValueError(f"{', '.join(taken)}: set by the engine itself")
+        return value
+
+    @field_validator("spellings")
+    @classmethod
+    def _one_meaning_each(cls, value: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+        words = [word for spelled in value.values() for word in spelled]
+        if len(set(words)) != len(words) or not all(word == word.strip() != "" for word in words):
+            raise ValueError("every word must be bare, not empty, and mean one choice only")
+        return value
+
+    def question_format(self) -> QuestionFormat | None:
+        return QuestionFormat(self.question.template, self.question.frames_last) if self.question else None
+
+    def added_to(self, digest: str) -> str:
+        """The digest of a model that is used like this; without any traits the same digest."""
+        if self == NO_TRAITS:
+            return digest
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(f"{digest}\0{canonical}".encode()).hexdigest()
+
+    def under(self, chosen: ModelTraits) -> ModelTraits:
+        """These traits with what somebody chose laid over them, key by key."""
+        fields: dict[str, object] = {}
+        for name in chosen.model_fields_set:
+            ours, theirs = getattr(self, name), getattr(chosen, name)
+            fields[name] = {**ours, **theirs} if isinstance(ours, Mapping) and isinstance(theirs, Mapping) else theirs
+        return self.model_copy(update=fields)
+
+
+NO_TRAITS = ModelTraits()
+
+
 class EngineConfig(Settings):
     """Which model answers, and where it runs."""
 
     name: str = "transformers"
     """Name of the engine in its registry."""
     model: str = "stickers-vlm"
-    """An embedded model's name, a folder, or a Hugging Face id; for a server, its own name for the model."""
+    """A profile's name (`judge models`), a folder, or a Hugging Face id; for a server, its own name for the model."""
+    profile: str = ""
+    """The profile of a `model` that is a folder or goes by another name; empty = `model` may be a profile's name."""
+    profiles_file: Path | None = None
+    """YAML file of more profiles, in the form of `judge/profiles.yaml`."""
+    traits: ModelTraits = NO_TRAITS
+    """How the model wants to be loaded, asked and read, beyond its profile."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:0`..."""
     dtype: str = "auto"
@@ -225,6 +411,8 @@ class JudgeConfig(Settings):
     """The model."""
     thresholds: Thresholds = Thresholds()
     """When a probability counts as an answer."""
+    cascade: Cascade = Cascade()
+    """Stages beside the one-token questions."""
     max_frames: Annotated[int, Field(ge=1)] = 8
     """Frames judged of one animation or video; more are sampled down uniformly, and the verdict says so."""
     concurrency: Annotated[int, Field(ge=1)] = 16
@@ -246,7 +434,7 @@ def load_config(path: Path) -> JudgeConfig:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"config '{path}' cannot be read: {error}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"config '{path}' is not valid YAML: {_one_line(error)}") from error
+        raise ConfigError(f"config '{path}' is not valid YAML: {one_line(error)}") from error
     if content is None:
         return JudgeConfig()
     if not isinstance(content, dict):
@@ -254,10 +442,10 @@ def load_config(path: Path) -> JudgeConfig:
     try:
         return JudgeConfig.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"config '{path}': {_first_problem(error)}") from error
+        raise ConfigError(f"config '{path}': {first_problem(error)}") from error
 
 
-def _first_problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
     """The first wrong field, by its dotted name, and how many more there are."""
     problem = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in problem["loc"]) or "settings"
@@ -266,5 +454,5 @@ def _first_problem(error: ValidationError) -> str:
     return f"{field}: {message}{more}"
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     return " ".join(str(error).split())

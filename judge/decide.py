@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import assert_never, get_args
 
-from judge.constitution import Constitution, Rule, canonical, deciding, evaluate, names, soft_score
-from judge.types import DecisionLabel, Evidence, Outcome, RuleDecision, RuleOutcome
+from judge.config import Thresholds
+from judge.constitution import Constitution, Expression, Rule, canonical, deciding, evaluate, names, soft_score
+from judge.odds import logit, sigmoid
+from judge.types import DecisionLabel, Evidence, Outcome, RuleDecision, RuleOutcome, Stage
 
 _UNKNOWN = 0.5
 """Probability of a precondition without evidence; its rule is abstained, unless the others decide it."""
@@ -50,7 +52,7 @@ def decide_rule(
         severity=rule.severity,
         outcome=outcome,
         score=soft_score(expression, probabilities),
-        stage="none" if outcome == "abstained" or not asked else asked[-1].stage,
+        stage="none" if outcome == "abstained" else _settled_at(expression, asked),
         expression=canonical(expression),
         frame_index=frame_index,
         reason="; ".join(_why_open(name, evidence) for name in names(expression) if name in open_names),
@@ -61,6 +63,45 @@ def decide_rule(
 def abstain(decision: RuleDecision, reason: str) -> RuleDecision:
     """The same rule with its evidence, but abstained: the evidence is not to be relied on."""
     return decision.model_copy(update={"outcome": "abstained", "stage": "none", "reason": reason})
+
+
+def fuse(decision: RuleDecision, whole: Evidence, weight: float, thresholds: Thresholds) -> RuleDecision:
+    """The rule's score with a reading of the rule as a whole mixed in: z = (1 - w) z_chain + w z_whole.
+
+    `accept` and `reject` then decide. A rule that rests on a precondition without a usable answer, and a reading of
+    the whole without one, leave the decision as it is: a missing answer is not outvoted.
+    Source: CLUE (arXiv 2501.00192), where one question about the whole rule beats the chain on 4 of 14 rules.
+    """
+    kept = decision.model_copy(update={"evidence": (*decision.evidence, whole)})
+    if not _usable(whole, thresholds):
+        return kept
+    unusable = [item for item in decision.evidence if not _usable(item, thresholds)]
+    if decision.outcome == "abstained" and unusable:
+        return kept
+    score = sigmoid((1.0 - weight) * logit(decision.score) + weight * logit(whole.probability))
+    outcome: RuleOutcome = "abstained"
+    if score >= thresholds.accept:
+        outcome = "violated"
+    elif score <= thresholds.reject:
+        outcome = "not_violated"
+    between = f"fused score {score:.2f} lies between {thresholds.reject:.2f} and {thresholds.accept:.2f}"
+    reason = between if outcome == "abstained" else ""
+    stage: Stage = "none" if outcome == "abstained" else "rule_whole"
+    return kept.model_copy(update={"outcome": outcome, "score": score, "stage": stage, "reason": reason})
+
+
+def not_relevant(constitution: Constitution, rule: Rule, scan: Evidence, frame_index: int) -> RuleDecision:
+    """A rule that the relevance scan dropped: not violated, settled there, with the scan's evidence."""
+    nothing = decide_rule(constitution, rule, {}, frame_index)
+    return nothing.model_copy(
+        update={
+            "outcome": "not_violated",
+            "score": scan.probability,
+            "stage": scan.stage,
+            "reason": "",
+            "evidence": (scan,),
+        }
+    )
 
 
 def merge_frames(decisions: Sequence[RuleDecision]) -> RuleDecision:
@@ -88,6 +129,22 @@ def decide(decisions: Sequence[RuleDecision]) -> Decision:
     if abstained:
         return Decision("uncertain", None, score, categories, _why_uncertain(abstained, len(decisions)))
     return Decision("safe", False, score, categories)
+
+
+def _settled_at(expression: Expression, evidence: Sequence[Evidence]) -> Stage:
+    """The first stage of the cascade whose evidence, with that of the stages before it, decides the expression."""
+    order: tuple[Stage, ...] = get_args(Stage)
+    for stage in order:
+        known = {
+            item.precondition_id: item.outcome for item in evidence if order.index(item.stage) <= order.index(stage)
+        }
+        if evaluate(expression, known) != "undecided":
+            return stage
+    return "none"
+
+
+def _usable(evidence: Evidence, thresholds: Thresholds) -> bool:
+    return evidence.readings is not None and evidence.readings.mass >= thresholds.min_mass
 
 
 def _rank(outcome: RuleOutcome) -> int:

@@ -5,37 +5,35 @@ Not here: reading files (the entry points do), prompts and readings (`judge.stag
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from judge import __version__
 from judge.config import JudgeConfig
-from judge.constitution import Constitution, Rule, names
-from judge.debias import needs_prior
-from judge.decide import abstain, decide, decide_rule, merge_frames
+from judge.constitution import Constitution
+from judge.debias import references
+from judge.decide import decide
 from judge.engines.base import Capabilities, Engine
 from judge.engines.build import check_capabilities
 from judge.errors import EngineError
 from judge.media.image import sample_evenly
 from judge.prompts.render import templates_digest
+from judge.stages.board import Decider, FrameBoard, MediaBoard
+from judge.stages.build import build_scan, build_stages
+from judge.stages.cascade import escalate
+from judge.stages.escalation import SlowStage
 from judge.stages.prior_store import PriorStore, default_cache_dir
-from judge.stages.token_probability import FrameAnswers, FrameQuestions, TokenProbability
-from judge.types import Domain, Evidence, Frame, Media, RuleDecision, Usage, Verdict, Versions
+from judge.stages.relevance import RelevanceScan
+from judge.stages.token_probability import FrameQuestions, TokenProbability
+from judge.types import Domain, Evidence, Media, Verdict, Versions
 
+_LOG = logging.getLogger(__name__)
 DOMAIN_ID = "(domain)"
 """Id of the question whether a frame is in the model's domain; no precondition can have it."""
 NO_GUARANTEE = "thresholds are presets, not fitted to labelled data: no error rate is guaranteed"
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What is asked about one piece of media: of each frame, every statement once, however many rules share it."""
-
-    media: Media
-    frames: tuple[Frame, ...]
-    rules: tuple[Rule, ...]
-    statements: Mapping[str, str]
 
 
 class Judge:
@@ -43,10 +41,13 @@ class Judge:
 
     Args:
         priors: Where text-only readings are kept; None = as `config` says.
+        stages: The slow stages in their order; None = as `config` says.
+        scan: The relevance scan; None = as `config` says.
         notices: What readers of every verdict must know beside what the judge itself knows, e.g. of the canary.
 
     Raises:
-        ConfigError: The engine lacks what the pipeline or the preset needs.
+        ConfigError: The engine lacks what the pipeline, a stage or the preset needs, or wants to be asked in an unknown
+            format.
     """
 
     def __init__(
@@ -56,95 +57,94 @@ class Judge:
         config: JudgeConfig | None = None,
         *,
         priors: PriorStore | None = None,
+        stages: Sequence[SlowStage] | None = None,
+        scan: RelevanceScan | None = None,
         notices: Sequence[str] = (),
     ) -> None:
         self._config = config or JudgeConfig()
         self._standing_notices = (NO_GUARANTEE, *notices)
-        prior = needs_prior(self._config.thresholds.preset)
-        check_capabilities(engine, Capabilities(generation=False, text_only=prior))
+        prior = "none" in references(self._config.thresholds)
+        writes = self._config.cascade.reasoning.enabled
+        check_capabilities(engine, Capabilities(generation=writes, text_only=prior))
+        self._templates = templates_digest(engine.info.question_format)
         self._engine = engine
         self._constitution = constitution
-        self._stage = TokenProbability(engine, self._config.thresholds, priors or _open_priors(self._config))
+        self._decider = Decider(constitution, self._config)
+        self._fast = TokenProbability(engine, self._config.thresholds, priors or _open_priors(self._config))
+        self._slow = build_stages(engine, self._config) if stages is None else tuple(stages)
+        self._scan = build_scan(constitution, self._config) if scan is None else scan
 
     async def judge(self, media: Sequence[Media]) -> list[Verdict]:
         """One verdict per media, in order. What the engine cannot answer is abstained and spoils nothing else."""
         size = self._config.concurrency
-        verdicts: list[Verdict] = []
-        for start in range(0, len(media), size):
-            plans = [self._plan(each) for each in media[start : start + size]]
-            asked_at = time.perf_counter()
-            answers = await self._ask(plans)
-            ask_ms = _ms_since(asked_at)
-            verdicts += [self._verdict(plan, answer, ask_ms) for plan, answer in zip(plans, answers, strict=True)]
-        return verdicts
+        return [
+            verdict
+            for start in range(0, len(media), size)
+            for verdict in await self._judge_together(media[start : start + size])
+        ]
 
-    def _plan(self, media: Media) -> _Plan:
+    async def _judge_together(self, media: Sequence[Media]) -> list[Verdict]:
+        boards = [self._board(each) for each in media]
+        timings_ms: dict[str, float] = {}
+        if self._scan is not None:
+            with _timed(timings_ms, "scan"):
+                await self._drop_irrelevant(self._scan, boards)
+        with _timed(timings_ms, "ask"):
+            await self._ask(boards)
+        for stage in self._slow:
+            with _timed(timings_ms, stage.name):
+                await escalate(stage, boards, self._decider)
+        return [self._verdict(board, timings_ms) for board in boards]
+
+    def _board(self, media: Media) -> MediaBoard:
         rules = tuple(rule for rule in self._constitution.rules if media.kind in rule.modalities)
-        needed = dict.fromkeys(name for rule in rules for name in names(self._constitution.expression(rule.id)))
+        kept = sample_evenly(len(media.frames), self._config.max_frames)
+        return MediaBoard(media, rules, tuple(FrameBoard(media.frames[index]) for index in kept))
+
+    async def _drop_irrelevant(self, scan: RelevanceScan, boards: Sequence[MediaBoard]) -> None:
+        """A scan that fails drops nothing."""
+        frames = [(board, frame) for board in boards for frame in board.frames]
+        try:
+            found = await scan.scan([frame.frame for _, frame in frames], [board.rules for board, _ in frames])
+        except EngineError as error:
+            _LOG.warning("the relevance scan failed, so every rule is asked: %s", error)
+            return
+        for (_, frame), dropped in zip(frames, found, strict=True):
+            frame.irrelevant = dropped
+
+    async def _ask(self, boards: Sequence[MediaBoard]) -> None:
+        """All media in one call; if that fails, one by one, so that only those that fail alone stay unanswered."""
+        try:
+            await self._ask_together(boards)
+        except EngineError as error:
+            if len(boards) == 1:
+                boards[0].failure = f"the engine failed: {error}"
+                return
+            for board in boards:
+                await self._ask([board])
+
+    async def _ask_together(self, boards: Sequence[MediaBoard]) -> None:
+        batch = [self._questions(board, frame) for board in boards for frame in board.frames]
+        answers = iter(await self._fast.ask(batch))
+        for board in boards:
+            for frame, answer in zip(board.frames, answers, strict=False):
+                frame.evidence = {id: (found,) for id, found in answer.evidence.items()}
+                frame.whole = answer.whole
+                frame.outside = self._outside_domain(answer.evidence)
+                board.usage += answer.usage
+
+    def _questions(self, board: MediaBoard, frame: FrameBoard) -> FrameQuestions:
+        rules = tuple(rule for rule in board.rules if rule.id not in frame.irrelevant)
+        needed = self._decider.needed(rules)
         domain = self._engine.info.domain
         statements = {DOMAIN_ID: domain.statement} if domain and needed else {}
-        statements |= {name: self._constitution.precondition(name).statement for name in needed}
-        kept = sample_evenly(len(media.frames), self._config.max_frames)
-        return _Plan(media, tuple(media.frames[index] for index in kept), rules, statements)
-
-    async def _ask(self, plans: Sequence[_Plan]) -> list[Sequence[FrameAnswers] | EngineError]:
-        """All plans in one call; if that fails, one by one, so that only those that fail alone stay unanswered."""
-        try:
-            return [*await self._ask_together(plans)]
-        except EngineError:
-            answers: list[Sequence[FrameAnswers] | EngineError] = []
-        for plan in plans:
-            try:
-                answers += await self._ask_together([plan])
-            except EngineError as error:
-                answers.append(error)
-        return answers
-
-    async def _ask_together(self, plans: Sequence[_Plan]) -> list[Sequence[FrameAnswers]]:
-        batch = [FrameQuestions(frame, plan.statements) for plan in plans for frame in plan.frames]
-        answers = iter(await self._stage.ask(batch))
-        return [[next(answers) for _ in plan.frames] for plan in plans]
-
-    def _verdict(self, plan: _Plan, answers: Sequence[FrameAnswers] | EngineError, ask_ms: float) -> Verdict:
-        decided_at = time.perf_counter()
-        rules = tuple(self._decide_rule(rule, plan, answers) for rule in plan.rules)
-        decision = decide(rules)
-        answered = [] if isinstance(answers, EngineError) else answers
-        return Verdict(
-            media_id=plan.media.id,
-            constitution=f"{self._constitution.name}@{self._constitution.version}",
-            decision=decision.label,
-            flagged=decision.flagged,
-            score=decision.score,
-            category_scores=decision.category_scores,
-            rules=rules,
-            model=self._engine.info.name,
-            notices=self._notices(plan, answered),
-            reason=decision.reason,
-            versions=self._versions(),
-            usage=sum((each.usage for each in answered), Usage()),
-            timings_ms={"ask": ask_ms, "decide": _ms_since(decided_at)},
-        )
-
-    def _decide_rule(self, rule: Rule, plan: _Plan, answers: Sequence[FrameAnswers] | EngineError) -> RuleDecision:
-        if isinstance(answers, EngineError):
-            return self._unasked(rule, f"the engine failed: {answers}")
-        if not plan.frames:
-            return self._unasked(rule, "the media has no frames")
-        per_frame = []
-        for frame, answer in zip(plan.frames, answers, strict=True):
-            decision = decide_rule(self._constitution, rule, answer.evidence, frame.index)
-            outside = self._outside_domain(answer.evidence)
-            per_frame.append(abstain(decision, outside) if outside else decision)
-        return merge_frames(per_frame)
-
-    def _unasked(self, rule: Rule, reason: str) -> RuleDecision:
-        return abstain(decide_rule(self._constitution, rule, {}, 0), reason)
+        whole = {rule.id: rule.statement for rule in rules} if self._config.cascade.holistic_weight else {}
+        return FrameQuestions(frame.frame, statements | needed, whole)
 
     def _outside_domain(self, evidence: Mapping[str, Evidence]) -> str:
         """Why a frame cannot be judged by this model; empty if it can."""
         domain = self._engine.info.domain
-        if domain is None:
+        if domain is None or DOMAIN_ID not in evidence:
             return ""
         readings = evidence[DOMAIN_ID].readings
         if readings is None or readings.mass < self._config.thresholds.min_mass:
@@ -153,14 +153,34 @@ class Judge:
             return f"outside the model's domain ({domain.description}); {domain.hint}"
         return ""
 
-    def _notices(self, plan: _Plan, answers: Sequence[FrameAnswers]) -> tuple[str, ...]:
+    def _verdict(self, board: MediaBoard, timings_ms: Mapping[str, float]) -> Verdict:
+        decided_at = time.perf_counter()
+        rules = tuple(self._decider.rule(rule, board) for rule in board.rules)
+        decision = decide(rules)
+        return Verdict(
+            media_id=board.media.id,
+            constitution=f"{self._constitution.name}@{self._constitution.version}",
+            decision=decision.label,
+            flagged=decision.flagged,
+            score=decision.score,
+            category_scores=decision.category_scores,
+            rules=rules,
+            model=self._engine.info.name,
+            notices=self._notices(board),
+            reason=decision.reason,
+            versions=self._versions(),
+            usage=board.usage,
+            timings_ms={**timings_ms, "decide": _ms_since(decided_at)},
+        )
+
+    def _notices(self, board: MediaBoard) -> tuple[str, ...]:
         info = self._engine.info
         notices = [*self._standing_notices]
         if info.domain:
             notices.append(f"{info.name} judges only its domain: {info.domain.description}")
-            notices += _domain_reading(info.domain, [each.evidence for each in answers])
-        if len(plan.frames) < len(plan.media.frames):
-            notices.append(f"{len(plan.frames)} of {len(plan.media.frames)} frames were judged, spread evenly")
+            notices += _domain_reading(info.domain, [frame.last() for frame in board.frames])
+        if len(board.frames) < len(board.media.frames):
+            notices.append(f"{len(board.frames)} of {len(board.media.frames)} frames were judged, spread evenly")
         return tuple(notices)
 
     def _versions(self) -> Versions:
@@ -169,9 +189,17 @@ class Judge:
             model=self._engine.info.digest,
             runtime=self._engine.info.runtime,
             constitution=self._constitution.digest,
-            templates=templates_digest(),
+            templates=self._templates,
             thresholds=self._config.thresholds.digest,
+            cascade=self._cascade_digest(),
         )
+
+    def _cascade_digest(self) -> str:
+        """Of the settings, and of the models that stages have beside the engine's."""
+        scan = self._scan.model_digest if self._scan is not None else ""
+        models = [digest for digest in (scan, *(stage.model_digest for stage in self._slow)) if digest]
+        settings = self._config.cascade.digest
+        return hashlib.sha256(" ".join([settings, *models]).encode()).hexdigest() if models else settings
 
 
 def _open_priors(config: JudgeConfig) -> PriorStore:
@@ -186,6 +214,13 @@ def _domain_reading(domain: Domain, evidence: Sequence[Mapping[str, Evidence]]) 
     if lowest >= domain.min_probability:
         return []
     return [f"domain check: probability {lowest:.2f} of '{domain.statement}', {domain.min_probability:.2f} is needed"]
+
+
+@contextmanager
+def _timed(timings_ms: dict[str, float], step: str) -> Iterator[None]:
+    started_at = time.perf_counter()
+    yield
+    timings_ms[step] = _ms_since(started_at)
 
 
 def _ms_since(start_s: float) -> float:

@@ -23,10 +23,13 @@ DecisionLabel = Literal["unsafe", "safe", "uncertain"]
 Severity = Literal["low", "medium", "high", "critical"]
 Modality = Literal["image", "video", "text"]
 MediaKind = Literal["image", "video"]
-Stage = Literal["token_probability", "policy_direct", "rule_whole", "none"]
+Stage = Literal[
+    "none", "relevance", "token_probability", "region_test", "chain_of_thought", "rule_whole", "policy_direct"
+]
 """Where something was settled; `none` = nowhere, because nothing could be asked."""
-View = Literal["full", "none"]
-"""What of the image a question sees; `none` = text only."""
+
+Reference = Literal["none", "blank", "noise", "noised"]
+"""What stands in for the picture in a comparison: no picture at all, plain gray, noise, or the picture under noise."""
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -66,6 +69,21 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptLayout:
+    """What a guard model's own format needs beside the words.
+
+    Attributes:
+        frames_last: Frames stand behind the text of the first user message: nothing can be shared between questions.
+        template_fields: Variables for the model's chat template, e.g. the policy, by name.
+        answer_prefix: How the answer begins; the model goes on from there.
+    """
+
+    frames_last: bool = False
+    template_fields: tuple[tuple[str, str], ...] = ()
+    answer_prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """What an engine is asked.
 
@@ -76,6 +94,7 @@ class Prompt:
     messages: tuple[Message, ...]
     frames: tuple[Frame, ...] = ()
     template_digest: str = ""
+    layout: PromptLayout = PromptLayout()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +138,47 @@ class Usage(Wire):
     completion_tokens: int = 0
     """Tokens written."""
     questions: int = 0
-    """Questions asked of the model."""
+    """One-token questions asked of the model."""
+    generations: int = 0
+    """Texts that the model wrote: the slow calls."""
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
             questions=self.questions + other.questions,
+            generations=self.generations + other.generations,
         )
+
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(
+            prompt_tokens=self.prompt_tokens - other.prompt_tokens,
+            completion_tokens=self.completion_tokens - other.completion_tokens,
+            questions=self.questions - other.questions,
+            generations=self.generations - other.generations,
+        )
+
+
+class Region(Wire):
+    """A box in a frame; the edges are shares of its width and height, from the top left corner."""
+
+    left: Probability
+    """0 = the frame's left edge."""
+    top: Probability
+    """0 = the frame's upper edge."""
+    right: Probability
+    """1 = the frame's right edge; more than `left`."""
+    bottom: Probability
+    """1 = the frame's lower edge; more than `top`."""
+    label: str = ""
+    """What was looked for."""
+    score: Probability = 1.0
+    """How sure the localizer is."""
+
+    @property
+    def area(self) -> float:
+        """Share of the frame."""
+        return (self.right - self.left) * (self.bottom - self.top)
 
 
 class Readings(Wire):
@@ -141,7 +193,8 @@ class Readings(Wire):
     occluded: Probability | None = None
     """With the region of the focus objects removed; None if it was not asked."""
     references: Mapping[str, Probability] = Field(default_factory=dict)
-    """Other references by name (blank, noise, random box...)."""
+    """Other readings by name: `blank`, `noise`, `noised` (see `Reference`), `control` (a random box removed), `crop`
+    (the region alone), `reasoned` (after the reasoning)."""
 
 
 class Evidence(Wire):
@@ -161,6 +214,12 @@ class Evidence(Wire):
     """The raw numbers; None if the engine failed."""
     reason: str = ""
     """Why it is undecided, in words; empty if it is decided."""
+    rationale: str = ""
+    """What the model wrote before it answered; empty where it answered at once."""
+    regions: tuple[Region, ...] = ()
+    """Where the focus objects were found; all of them were removed together for `occluded`."""
+    heat_map: tuple[tuple[float, ...], ...] = ()
+    """Rows of a grid over the frame: how far the log-odds fall when that cell is covered; empty if not measured."""
     frame_indices: tuple[int, ...] = (0,)
     """Frames the question was asked about."""
     template_digest: str = ""
@@ -189,7 +248,8 @@ class RuleDecision(Wire):
     reason: str = ""
     """Why it was abstained; empty otherwise."""
     evidence: tuple[Evidence, ...] = ()
-    """One entry per precondition of the expression, of the frame `frame_index`."""
+    """About the frame `frame_index`, precondition by precondition of the expression, each in the order of the stages
+    that asked about it: the last one counts. A reading of the whole rule, under the rule's id, comes at the end."""
 
 
 class Versions(Wire):
@@ -207,6 +267,8 @@ class Versions(Wire):
     """sha256 over all prompt templates used."""
     thresholds: str
     """sha256 of the thresholds."""
+    cascade: str = ""
+    """sha256 of the settings of the stages."""
 
 
 class Verdict(Wire):
@@ -264,6 +326,14 @@ class ScoreRow(Wire):
     """The verdict, unless there is an error."""
     error: InputError | None = None
     """The error, unless there is a verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionFormat:
+    """How a guard model was trained to be asked: a template of `judge.prompts`, and where the frames stand in it."""
+
+    template: str
+    frames_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
         ("engine: {devise: cpu}", "engine.devise: there is no such setting"),
         ("max_frames: 0", "max_frames: Input should be greater than or equal to 1"),
         ("max_frames: many", "max_frames: Input should be a valid integer"),
-        ("thresholds: {preset: fancy}", "thresholds.preset: Input should be 'none', 'threshold', 'clue' or 'log_odds'"),
+        ("thresholds: {preset: fancy}", "thresholds.preset: Input should be 'none', 'threshold', 'clue', 'log_odds'"),
         ("thresholds: {accept: 1.5}", "thresholds.accept: Input should be less than or equal to 1"),
         ("thresholds: {bias: .nan}", "thresholds.bias: Input should be a finite number"),
         ("thresholds: {accept: 0.1}", "thresholds: Value error, reject (0.2) must not be above accept (0.1)"),
@@ -72,6 +72,13 @@ def test_digest_is_stable_and_sees_every_field() -> None:
         "reject_margin": 2.0,
         "clue_reject": 0.4,
         "clue_accept": 0.9,
+        "clue_region": 0.5,
+        "contextual_references": ["blank"],
+        "contrastive_strength": 0.5,
+        "contrastive_reference": "occluded",
+        "corpus": {"knife": {"mean": 0.5}},
+        "region_accept": 2.0,
+        "region_reject": 0.1,
         "min_mass": 0.1,
     }
     assert set(changed) == set(Thresholds.model_fields)

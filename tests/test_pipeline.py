@@ -98,6 +98,7 @@ async def test_an_unsafe_picture_gets_a_whole_verdict() -> None:
             constitution=CONSTITUTION.digest,
             templates=templates_digest(),
             thresholds=DIRECT.thresholds.digest,
+            cascade=DIRECT.cascade.digest,
         ).model_dump(),
         "usage": Usage(
             questions=3, prompt_tokens=sum(len(p.messages[0].text.split()) for p in engine.calls[0].prompts)

@@ -83,7 +83,7 @@ async def record_canary(engine: Engine) -> CanaryRecord:
         model_digest=engine.info.digest,
         runtime=engine.info.runtime,
         package=__version__,
-        template_digest=golden_template(),
+        template_digest=golden_template(engine.info.question_format),
         pictures=golden_pictures(),
         scores=tuple(scores),
     )
@@ -130,7 +130,7 @@ async def check_canary(engine: Engine, record: CanaryRecord | None) -> CanaryRep
 async def _ask(engine: Engine, questions: Sequence[GoldenQuestion]) -> list[Readings | None]:
     """None where neither Yes nor No was seen."""
     try:
-        answers = await choose(engine, [golden_prompt(question) for question in questions])
+        answers = await choose(engine, [golden_prompt(question, engine.info.question_format) for question in questions])
     except JudgeError as error:
         raise EngineError(f"canary: the golden questions failed: {error.message}", hint=error.hint) from error
     return [_read(question, answer) for question, answer in zip(questions, answers, strict=True)]
@@ -152,10 +152,11 @@ def _stale(record: CanaryRecord, engine: Engine, questions: Sequence[GoldenQuest
             f"it was recorded for another model, '{record.model}' with digest {_short(record.model_digest)}; "
             f"this one has {_short(engine.info.digest)}"
         )
-    if record.template_digest != golden_template():
+    template = golden_template(engine.info.question_format)
+    if record.template_digest != template:
         return (
             f"it was recorded with another prompt template, digest {_short(record.template_digest)}; "
-            f"this one has {_short(golden_template())}"
+            f"this one has {_short(template)}"
         )
     pictures = golden_pictures()
     if changed := sorted(name for name in pictures if record.pictures.get(name) != pictures[name]):

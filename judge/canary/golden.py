@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from judge.engines.base import Capabilities
 from judge.engines.identity import frame_key
 from judge.media import FileMedia, Permissions, load_media
-from judge.prompts.render import precondition_prompt, template_digest
-from judge.types import Frame, Prompt
+from judge.prompts.render import precondition_prompt
+from judge.types import Frame, Prompt, QuestionFormat
 
 TEXT_ONLY = ""
 """The picture of a question that has none."""
@@ -52,15 +52,15 @@ def golden_questions(capabilities: Capabilities) -> tuple[GoldenQuestion, ...]:
     return tuple(GoldenQuestion(name, statement) for name in names for statement in _STATEMENTS[name])
 
 
-def golden_prompt(question: GoldenQuestion) -> Prompt:
-    """Worded by the template that preconditions are asked with."""
+def golden_prompt(question: GoldenQuestion, question_format: QuestionFormat | None = None) -> Prompt:
+    """Worded as preconditions are, in the format that the model wants."""
     frames = (golden_frame(question.picture),) if question.picture else ()
-    return precondition_prompt(question.statement, frames)
+    return precondition_prompt(question.statement, frames, question_format)
 
 
-def golden_template() -> str:
-    """Digest of that template."""
-    return template_digest("precondition")
+def golden_template(question_format: QuestionFormat | None = None) -> str:
+    """Digest of the template behind `golden_prompt`."""
+    return precondition_prompt("", (), question_format).template_digest
 
 
 @cache

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Optional, get_args
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
 from judge import __version__
-from judge.assets import constitution_names, constitution_path, model_names, model_path
-from judge.canary import check_at_start
+from judge.assets import constitution_names, constitution_path
+from judge.cli.ablate import EXAMPLES as ABLATE_EXAMPLES
+from judge.cli.ablate import ablate
 from judge.cli.canary import canary_app
 from judge.cli.files import write_text
+from judge.cli.models import models
 from judge.cli.score import engine_failed, score_all
 from judge.cli.settings import override_engine
+from judge.cli.start import start_engine
 from judge.cli.table import print_explanation, print_table
 from judge.config import EngineConfig, JudgeConfig, Preset, load_config
 from judge.constitution import check_file, load_constitution
-from judge.engines.build import ENGINES, build_engine
-from judge.engines.model_folder import read_card
+from judge.engines.build import ENGINES
 from judge.errors import ConfigError, JudgeError
 from judge.media import FoundInput, Permissions, expand_inputs
 from judge.pipeline import Judge
@@ -47,6 +47,8 @@ Examples:
 
   judge score pictures/ --report out.html --explain
 
+  judge score photo.jpg --region occlusion --explain
+
 Exit codes: 0 everything was judged; 2 wrong usage; 3 some inputs could not be judged;
 10 something matched --fail-on (comes before 3). An input that could not be judged counts as uncertain.
 """
@@ -60,6 +62,7 @@ app = typer.Typer(
 constitution_app = typer.Typer(no_args_is_help=True, help="Work with constitutions.")
 app.add_typer(constitution_app, name="constitution")
 app.add_typer(canary_app, name="canary")
+app.command()(models)
 
 
 class FailOn(StrEnum):
@@ -67,6 +70,14 @@ class FailOn(StrEnum):
 
     unsafe = "unsafe"
     uncertain = "uncertain"
+
+
+class RegionLocalizer(StrEnum):
+    """Who finds the region; see `RegionSettings.localizer`."""
+
+    off = "off"
+    occlusion = "occlusion"
+    owlv2 = "owlv2"
 
 
 def _version(wanted: bool) -> None:
@@ -85,9 +96,11 @@ def score(  # noqa: PLR0917  (one parameter per option)
     inputs: Annotated[list[str], typer.Argument(help="Files, folders, globs, URLs, or - for a list on stdin.")],
     constitution: Annotated[str, typer.Option(help="Built-in name or YAML file.")] = "stickers",
     engine: Annotated[Optional[str], typer.Option(help=f"One of {', '.join(ENGINES.names())}.")] = None,  # noqa: UP045
-    model: Annotated[Optional[str], typer.Option(help="Embedded name, folder, or Hugging Face id.")] = None,  # noqa: UP045
+    model: Annotated[Optional[str], typer.Option(help="Name (see `judge models`), folder, or Hugging Face id.")] = None,  # noqa: UP045
     config: Annotated[Optional[Path], typer.Option(help="YAML with every setting.")] = None,  # noqa: UP045
-    preset: Annotated[Optional[str], typer.Option(help="none, threshold, clue or log_odds.")] = None,  # noqa: UP045
+    preset: Annotated[Optional[str], typer.Option(help=f"One of {', '.join(get_args(Preset))}.")] = None,  # noqa: UP045
+    region: Annotated[Optional[RegionLocalizer], typer.Option(help="Region test of what is undecided.")] = None,  # noqa: UP045
+    reason: Annotated[Optional[bool], typer.Option(help="Reason step by step about what is undecided.")] = None,  # noqa: UP045
     device: Annotated[Optional[str], typer.Option(help="auto, cpu, cuda, cuda:0...")] = None,  # noqa: UP045
     dtype: Annotated[Optional[str], typer.Option(help="auto, float32, bfloat16, float16.")] = None,  # noqa: UP045
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
@@ -99,6 +112,7 @@ def score(  # noqa: PLR0917  (one parameter per option)
 ) -> None:
     """Judge images: unsafe, safe or uncertain, with the rule and the reason."""
     settings = _settings(config, engine=engine, model=model, preset=preset, device=device, dtype=dtype)
+    settings = _with_stages(settings, region, reason)
     console, messages = Console(width=None if sys.stdout.isatty() else 150), Console(stderr=True)
     policy = load_constitution(constitution_path(constitution))
     found = expand_inputs(inputs, sys.stdin if "-" in inputs else ())
@@ -107,10 +121,7 @@ def score(  # noqa: PLR0917  (one parameter per option)
         default = EngineConfig()
         if model is None and (settings.engine.name, settings.engine.model) == (default.name, default.model):
             messages.print(f"note: {_EMBEDDED}", style="yellow")
-        running = build_engine(settings.engine)
-        notices = asyncio.run(check_at_start(running, settings.engine))
-        for notice in notices:
-            messages.print(f"warning: {escape(notice)}", style="yellow")
+        running, notices = start_engine(settings.engine, messages)
         judge = Judge(running, policy, settings, notices=notices)
     cards: list[Card] = []
     rows: list[ScoreRow] = []
@@ -146,12 +157,22 @@ def _settings(
 ) -> JudgeConfig:
     """The configuration file with the options laid over it."""
     base = load_config(config) if config else JudgeConfig()
-    known: tuple[Preset, ...] = ("none", "threshold", "clue", "log_odds")
+    known: tuple[Preset, ...] = get_args(Preset)
     if preset is not None and preset not in known:
         raise ConfigError(f"unknown preset '{preset}'", hint=f"one of {', '.join(known)}")
     thresholds = base.thresholds.model_copy(update={"preset": preset} if preset else {})
     chosen = override_engine(base.engine, engine=engine, model=model, device=device, dtype=dtype)
     return base.model_copy(update={"engine": chosen, "thresholds": thresholds})
+
+
+def _with_stages(settings: JudgeConfig, region: RegionLocalizer | None, reason: bool | None) -> JudgeConfig:
+    """The stages that options switch on or off."""
+    cascade = settings.cascade
+    if region is not None:
+        cascade = cascade.model_copy(update={"region": cascade.region.model_copy(update={"localizer": region.value})})
+    if reason is not None:
+        cascade = cascade.model_copy(update={"reasoning": cascade.reasoning.model_copy(update={"enabled": reason})})
+    return settings.model_copy(update={"cascade": cascade})
 
 
 def _exit_code(rows: list[ScoreRow], fail_on: FailOn | None) -> int:
@@ -162,20 +183,7 @@ def _exit_code(rows: list[ScoreRow], fail_on: FailOn | None) -> int:
     return EXIT_SOME_FAILED if any(row.error or engine_failed(row) for row in rows) else 0
 
 
-@app.command()
-def models(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
-    """List the models that come with this installation."""
-    names = list(model_names())
-    if as_json:
-        print(json.dumps(names))
-        return
-    table = Table("model", "domain")
-    for name in names:
-        folder = model_path(name)
-        domain = read_card(folder).domain if folder else None
-        table.add_row(name, domain.description if domain else "")
-    Console().print(table)
-    print("Any Hugging Face id or model folder works as --model too.")
+app.command(epilog=ABLATE_EXAMPLES)(ablate)
 
 
 @app.command()

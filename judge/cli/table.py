@@ -64,13 +64,19 @@ def print_explanation(console: Console, row: ScoreRow) -> None:
             console.print(f"    {escape(rule.reason)}")
         for item in rule.evidence:
             console.print(f"    - {escape(item.statement)} {_readings(item)}")
+            if item.rationale:
+                console.print(f"      {escape(item.rationale)}", style="italic")
 
 
 def _readings(item: Evidence) -> str:
+    stage = item.stage.replace("_", " ")
     if item.readings is None:
-        return f"{item.outcome} ({escape(item.reason)})"
-    prior = "-" if item.readings.prior is None else f"{item.readings.prior:.2f}"
+        return f"{item.outcome} at {stage} ({escape(item.reason)})" if item.reason else f"{item.outcome} at {stage}"
+    readings = item.readings
+    prior = "-" if readings.prior is None else f"{readings.prior:.2f}"
+    others = {} if readings.occluded is None else {"region removed": readings.occluded}
+    shown = "".join(f", {name} {value:.2f}" for name, value in (others | dict(readings.references)).items())
     return (
-        f"{item.outcome}: with image {item.readings.observed:.2f}, text only {prior}, "
-        f"debiased {item.probability:.2f}, label mass {item.readings.mass:.2f}"
+        f"{item.outcome} at {stage}: with image {readings.observed:.2f}, text only {prior}{shown}, "
+        f"settled {item.probability:.2f}, label mass {readings.mass:.2f}"
     )

@@ -1,17 +1,23 @@
-"""The contract of every engine: a batch of prompts in, a batch of answers out, order kept.
+"""The contract of every engine: a batch of prompts in, a batch of answers out, order kept; and of two helpers.
 
 Not here: prompts (`judge.prompts`), what an answer means (`judge.debias`), any model library.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from judge.types import ChoiceProbabilities, Domain, Generation, Prompt
+from judge.types import ChoiceProbabilities, Domain, Frame, Generation, Prompt, QuestionFormat, Region
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 YES_NO: tuple[str, str] = ("Yes", "No")
+Spellings = Mapping[str, Sequence[str]]
+"""Choice -> more words that mean it, exactly as this model writes them: `{"Yes": ["Unsafe"]}` for a guard model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +45,17 @@ class ModelInfo:
 
     Attributes:
         name: For people.
-        digest: Covers weights, tokenizer and processor settings.
+        digest: Covers weights, tokenizer, processor settings and `ModelTraits`.
         domain: What it was made for; None = no stated limits.
         runtime: Engine, number type and kind of device: the same weights give slightly other numbers elsewhere.
+        question_format: How it wants to be asked; None = in our own words.
     """
 
     name: str
     digest: str
     domain: Domain | None = None
     runtime: str = ""
+    question_format: QuestionFormat | None = None
 
 
 class Engine(Protocol):
@@ -78,3 +86,34 @@ class Engine(Protocol):
     ) -> list[Generation]: ...
 
     async def close(self) -> None: ...
+
+
+class Embedder(Protocol):
+    """Images and texts as unit vectors in one space: the dot product says how well they belong together.
+
+    Contract: one row per input, in order; no input, no row; failures raise `EngineError`.
+    """
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    async def embed_frames(self, frames: Sequence[Frame]) -> NDArray[np.float32]:
+        """`(frames, dimensions)`, rows of length 1."""
+
+    async def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """`(texts, dimensions)`, rows of length 1; texts longer than the encoder reads are cut."""
+
+
+class ObjectDetector(Protocol):
+    """Finds named objects in a frame.
+
+    Contract: one tuple of regions per frame, surest first, with the object's name as label; no names, no regions;
+    failures raise `EngineError`.
+    """
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    async def detect(
+        self, frames: Sequence[Frame], names: Sequence[Sequence[str]], *, min_score: float
+    ) -> list[tuple[Region, ...]]: ...

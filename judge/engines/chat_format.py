@@ -10,6 +10,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated
 
 from PIL import Image
@@ -126,7 +127,13 @@ def parse_completion(content: bytes, *, where: str) -> Completion:
         ) from error
 
 
-def chat_request(prompt: Prompt, urls: Sequence[str], options: OpenAIOptions, fields: Mapping[str, JsonValue]) -> bytes:
+def chat_request(
+    prompt: Prompt,
+    urls: Sequence[str],
+    options: OpenAIOptions,
+    fields: Mapping[str, JsonValue],
+    template_options: Mapping[str, JsonValue] = MappingProxyType({}),
+) -> bytes:
     """The body of a request.
 
     Args:
@@ -134,8 +141,16 @@ def chat_request(prompt: Prompt, urls: Sequence[str], options: OpenAIOptions, fi
         urls: Pictures of `prompt.frames`, in order.
         options: For `image_detail` and `extra_body`.
         fields: Everything else.
+        template_options: Variables for the model's chat template, under those of `extra_body`; as vLLM and SGLang
+            take them, and only sent if there are any.
     """
     body = {**options.extra_body, **fields, "messages": _messages(prompt, urls, options)}
+    variables = {**template_options, **dict(prompt.layout.template_fields)}
+    if variables:
+        chosen = options.extra_body.get("chat_template_kwargs")
+        body["chat_template_kwargs"] = {**variables, **(chosen if isinstance(chosen, dict) else {})}
+    if prompt.layout.answer_prefix:
+        body |= {"add_generation_prompt": False, "continue_final_message": True}
     return json.dumps(body, allow_nan=False).encode()
 
 
@@ -158,14 +173,18 @@ def data_url(frame: Frame, options: OpenAIOptions) -> str:
 
 
 def _messages(prompt: Prompt, urls: Sequence[str], options: OpenAIOptions) -> list[JsonValue]:
-    """Frames first, before the text of the first user message; messages without frames are plain text."""
+    """Frames before or behind the text of the first user message; messages without frames are plain text."""
     first_user = next(i for i, message in enumerate(prompt.messages) if message.role == "user")
     messages: list[JsonValue] = []
     for i, message in enumerate(prompt.messages):
         content: JsonValue = message.text
         if i == first_user and urls:
-            content = [*(_image_part(url, options) for url in urls), {"type": "text", "text": message.text}]
+            images = [_image_part(url, options) for url in urls]
+            text: list[JsonValue] = [{"type": "text", "text": message.text}] if message.text else []
+            content = [*text, *images] if prompt.layout.frames_last else [*images, *text]
         messages.append({"role": message.role, "content": content})
+    if prompt.layout.answer_prefix:
+        messages.append({"role": "assistant", "content": prompt.layout.answer_prefix})
     return messages
 
 

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import JsonValue
 
 from judge.assets import model_path
-from judge.config import OpenAIOptions
+from judge.config import NO_TRAITS, ModelTraits, OpenAIOptions
 from judge.engines.admission import check_max_tokens, check_prompts
 from judge.engines.base import YES_NO, Capabilities, ModelInfo
 from judge.engines.chat_client import ChatClient, ChatSession, Patience, RequestRefused
 from judge.engines.chat_format import ChatChoice, Completion, chat_request, data_url, parse_completion
 from judge.engines.choice_reading import ChoiceReader, read_logprobs, read_samples, unreadable
-from judge.engines.identity import frame_key
+from judge.engines.identity import frame_key, prompt_words
 from judge.engines.model_folder import read_card
 from judge.errors import AnswerError, ConfigError, EngineError
 from judge.types import ChoiceProbabilities, Domain, Generation, Message, Prompt
@@ -87,6 +87,7 @@ class OpenAIEngine:
         revision: Which version of the model the server runs, as far as the caller knows.
         domain: What the model was made for.
         patience: How to wait between attempts.
+        traits: How the model wants to be asked and read; the server looks after its pictures.
 
     Raises:
         ConfigError: No address, or a server that refuses the first question or gives no logprobs.
@@ -102,6 +103,7 @@ class OpenAIEngine:
         revision: str | None = None,
         domain: Domain | None = None,
         patience: Patience | None = None,
+        traits: ModelTraits = NO_TRAITS,
     ) -> None:
         if not options.base_url:
             raise ConfigError(
@@ -110,6 +112,7 @@ class OpenAIEngine:
             )
         self._model = model
         self._options = options
+        self._traits = traits
         self._client = ChatClient(options, api_key=api_key, patience=patience or Patience())
         self._closed = False
         self._lock = threading.Lock()
@@ -119,7 +122,8 @@ class OpenAIEngine:
         self._served = (first.model, first.system_fingerprint)
         self._changed = False
         how = f"sampled-{options.samples}" if options.samples else f"logprobs-{options.top_logprobs}"
-        self._info = ModelInfo(model, _digest(model, revision, options, first), domain, f"openai/{how}")
+        digest = self._traits.added_to(_digest(model, revision, options, first))
+        self._info = ModelInfo(model, digest, domain, f"openai/{how}", self._traits.question_format())
 
     @classmethod
     def from_config(cls, config: EngineConfig) -> OpenAIEngine:
@@ -136,6 +140,7 @@ class OpenAIEngine:
             api_key=_read_key(config.openai.api_key_env),
             revision=config.revision,
             domain=read_card(embedded).to_domain() if embedded else None,
+            traits=config.traits,
         )
 
     @property
@@ -154,7 +159,7 @@ class OpenAIEngine:
         """Equal prompts are asked once. Where no choice is among the likeliest tokens, the answer has a mass of 0.0."""
         prompts = tuple(prompts)
         self._check(prompts)
-        reader = ChoiceReader(choices)
+        reader = ChoiceReader(choices, self._traits.spellings)
         urls = await asyncio.to_thread(self._encode, prompts)
         unique = {_prompt_key(prompt, urls): prompt for prompt in prompts}
         ask = self._draw if self._options.samples else self._read
@@ -250,7 +255,8 @@ class OpenAIEngine:
         self, session: ChatSession, prompt: Prompt, urls: Sequence[str], fields: Mapping[str, JsonValue]
     ) -> Completion:
         fields = {"model": self._model, **fields}
-        content = await session.post(partial(chat_request, prompt, urls, self._options, fields))
+        make_body = partial(chat_request, prompt, urls, self._options, fields, self._traits.chat_template)
+        content = await session.post(make_body)
         completion = parse_completion(content, where=self._where)
         self._count(completion)
         self._notice_change(completion)
@@ -263,12 +269,13 @@ class OpenAIEngine:
             ConfigError: The server refuses it, or what it answers is of no use.
             EngineError: The server fails.
         """
-        reader = ChoiceReader(YES_NO)
+        reader = ChoiceReader(YES_NO, self._traits.spellings)
         fields = self._samples(1, first=0) if self._options.samples else self._one_token()
         try:
             async with self._client.session() as session:
+                fields |= {"model": self._model}
                 content = await session.post(
-                    partial(chat_request, _PROBE, (), self._options, {"model": self._model, **fields})
+                    partial(chat_request, _PROBE, (), self._options, fields, self._traits.chat_template)
                 )
         except RequestRefused as error:
             hint = error.hint if self._options.samples else f"{error.hint}; if it has no logprobs: {_NO_LOGPROBS}"
@@ -368,7 +375,7 @@ class _Pictures:
 
 
 def _prompt_key(prompt: Prompt, pictures: _Pictures) -> tuple[object, ...]:
-    return (prompt.messages, *(pictures.keys[id(frame)] for frame in prompt.frames))
+    return (prompt_words(prompt), *(pictures.keys[id(frame)] for frame in prompt.frames))
 
 
 def _drawn_text(choice: ChatChoice) -> str:

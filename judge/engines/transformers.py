@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 
 from judge.assets import model_path
+from judge.config import NO_TRAITS, ModelTraits
 from judge.engines.admission import check_max_tokens, check_prompts
 from judge.engines.answer_tokens import AnswerTokens, answer_tokens, choice_answer
 from judge.engines.base import YES_NO, Capabilities, ModelInfo
@@ -49,6 +50,7 @@ class TransformersEngine:
         revision: Of a hub model.
         trust_remote_code: Run code that comes with the model.
         local_files_only: Never ask the hub.
+        traits: How the model wants to be loaded, asked and read.
 
     Raises:
         ConfigError: The model cannot be found or loaded.
@@ -67,6 +69,7 @@ class TransformersEngine:
         revision: str | None = None,
         trust_remote_code: bool = False,
         local_files_only: bool = False,
+        traits: ModelTraits = NO_TRAITS,
     ) -> None:
         loaded = load_model(
             model,
@@ -76,13 +79,15 @@ class TransformersEngine:
             revision=revision,
             trust_remote_code=trust_remote_code,
             local_files_only=local_files_only,
+            traits=traits,
         )
+        self._spellings = traits.spellings
         self._info = loaded.info
         self._lock = threading.Lock()
         self._loaded: LoadedModel | None = loaded
         self._tokenizer = loaded.processor.tokenizer
         self._answers: dict[tuple[str, ...], AnswerTokens] = {}
-        self._encoder = PromptEncoder(loaded.processor, _accepted_inputs(loaded.model))
+        self._encoder = PromptEncoder(loaded.processor, _accepted_inputs(loaded.model), traits.chat_template)
         if not self._encoder.has_template:
             _LOG.warning("model '%s' has no chat template: its prompts are plain text", self._info.name)
         self._writer: Writer | None = None  # made when text is first wanted: most uses need none
@@ -111,6 +116,7 @@ class TransformersEngine:
             memory_mb=config.memory_mb,
             revision=config.revision,
             trust_remote_code=config.trust_remote_code,
+            traits=config.traits,
         )
 
     @property
@@ -161,7 +167,7 @@ class TransformersEngine:
 
     def _choose(self, prompts: tuple[Prompt, ...], choices: tuple[str, ...]) -> list[ChoiceProbabilities]:
         if choices not in self._answers:
-            self._answers[choices] = answer_tokens(self._tokenizer, choices)
+            self._answers[choices] = answer_tokens(self._tokenizer, choices, self._spellings)
         check_prompts(self._info.name, self._capabilities, prompts)
         assert self._scorer is not None
         return [choice_answer(choices, *score) for score in self._scorer.score(prompts, self._answers[choices])]

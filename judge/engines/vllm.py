@@ -20,6 +20,7 @@ import torch
 from pydantic import JsonValue
 
 from judge.assets import model_path
+from judge.config import NO_TRAITS, ModelTraits
 from judge.engines.admission import check_max_tokens, check_prompts
 from judge.engines.base import YES_NO, Capabilities, ModelInfo
 from judge.engines.encoding import PromptEncoder
@@ -81,6 +82,7 @@ class VllmEngine:
         trust_remote_code: Run code that comes with the model.
         local_files_only: Never ask the hub.
         options: More arguments of vLLM's `AsyncEngineArgs`, over our defaults.
+        traits: How the model wants to be loaded, asked and read.
 
     Raises:
         ConfigError: vLLM is not installed, an option is wrong, or the model cannot be found or loaded by it.
@@ -99,20 +101,23 @@ class VllmEngine:
         trust_remote_code: bool = False,
         local_files_only: bool = False,
         options: Mapping[str, JsonValue] | None = None,
+        traits: ModelTraits = NO_TRAITS,
     ) -> None:
+        if traits.wrapper_class:
+            raise ConfigError(f"model '{model}' does not run in vLLM", hint="use the engine transformers")
         place = _import_vllm()
         _check_device(device, place)
         self._options = dict(options or {})
         _check_options(self._options)
         precision = precision_of(dtype, place)
         source = find_model(model, revision=revision, local_files_only=local_files_only)
-        processor = load_processor(source, trust_remote_code=trust_remote_code)
+        processor = load_processor(source, trust_remote_code=trust_remote_code, traits=traits)
         runtime = f"vllm/{_name_of(precision)}/{place}"
         config_json = load_config_json(source, trust_remote_code=trust_remote_code)
-        info, card = describe_model(source, name=name, config_json=config_json, runtime=runtime)
+        info, card = describe_model(source, name=name, config_json=config_json, runtime=runtime, traits=traits)
         self._info = info
         self._capabilities = Capabilities(max_frames=_frame_limit(card, self._options))
-        encoder = PromptEncoder(processor)
+        encoder = PromptEncoder(processor, template_options=traits.chat_template)
         if not encoder.has_template:
             _LOG.warning("model '%s' has no chat template: its prompts are plain text", info.name)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -121,6 +126,7 @@ class VllmEngine:
             "trust_remote_code": trust_remote_code,
             "max_num_seqs": batch_size,
             "limit_mm_per_prompt": {"image": self._capabilities.max_frames},
+            **({"mm_processor_kwargs": dict(traits.image)} if traits.image else {}),
             **self._options,
         }
         self._thread = LoopThread(f"vllm {info.name}")
@@ -132,7 +138,12 @@ class VllmEngine:
         # also at the interpreter's end, where vLLM's own clean-up comes too late and prints a traceback
         self._finalizer = weakref.finalize(self, _stop, self._llm, self._thread)
         self._requests = VllmRequests(
-            self._llm, encoder, info, settings=json.dumps(arguments, sort_keys=True), sampling=_sampling()
+            self._llm,
+            encoder,
+            info,
+            settings=json.dumps(arguments, sort_keys=True),
+            sampling=_sampling(),
+            spellings=traits.spellings,
         )
         try:
             self._thread.run(self._guard(self._requests.test(TOLERANCE[precision])))
@@ -153,6 +164,7 @@ class VllmEngine:
             revision=config.revision,
             trust_remote_code=config.trust_remote_code,
             options=config.vllm.options,
+            traits=config.traits,
         )
 
     @property

@@ -18,7 +18,7 @@ from PIL import Image
 
 from judge.engines.admission import check_length
 from judge.engines.answer_tokens import AnswerTokens, answer_tokens, choice_answer, sum_log_masses
-from judge.engines.base import YES_NO, ModelInfo
+from judge.engines.base import YES_NO, ModelInfo, Spellings
 from judge.engines.encoding import PromptEncoder
 from judge.engines.grouping import PromptGroup, group_prompts
 from judge.engines.identity import sample_seeds
@@ -41,6 +41,7 @@ class VllmRequests:
         info: Which model it is.
         settings: Everything beside the model that decides how a picture is prepared.
         sampling: vLLM's `SamplingParams`, for answers that come whole and as token ids.
+        spellings: See `judge.engines.base`.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class VllmRequests:
         *,
         settings: str,
         sampling: Callable[..., object],
+        spellings: Spellings,
     ) -> None:
         self._llm = llm
         self._encoder = encoder
         self._name = info.name
         self._namespace = f"{info.digest}\0{settings}"
         self._sampling = sampling
+        self._spellings = spellings
         self._max_tokens = int(llm.vllm_config.model_config.max_model_len)
         self._answers: dict[tuple[str, ...], AnswerTokens] = {}
         self._ids = map(str, itertools.count())
@@ -134,7 +137,7 @@ class VllmRequests:
 
     def answers_of(self, choices: tuple[str, ...]) -> AnswerTokens:
         if choices not in self._answers:
-            found = answer_tokens(self._encoder.tokenizer, choices)
+            found = answer_tokens(self._encoder.tokenizer, choices, self._spellings)
             if sum(map(len, found.token_ids)) > _MAX_ANSWER_TOKENS:
                 raise EngineError(f"choices {list(choices)!r} have more than {_MAX_ANSWER_TOKENS} answer tokens")
             self._answers[choices] = found

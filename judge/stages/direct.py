@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from judge.config import Thresholds
 from judge.constitution import Rule
-from judge.debias import needs_prior
+from judge.debias import references
 from judge.engines.base import Engine
 from judge.errors import ConfigError
 from judge.prompts.render import policy_prompt, rule_prompt
@@ -26,12 +26,15 @@ async def policy_direct(
     """Is any of the rules violated? One question per frame, one piece of evidence per frame, in order.
 
     Raises:
-        ConfigError: The preset of `thresholds` needs a prior.
+        ConfigError: The preset of `thresholds` needs a reference.
         EngineError: The engine could not answer.
     """
     statements = [rule.statement for rule in rules]
     text = "\n".join(statements)
-    questions = [Question("policy_direct", POLICY_ID, text, policy_prompt(statements, (frame,))) for frame in frames]
+    style = engine.info.question_format
+    questions = [
+        Question("policy_direct", POLICY_ID, text, policy_prompt(statements, (frame,), style)) for frame in frames
+    ]
     return await _ask(engine, questions, thresholds)
 
 
@@ -41,11 +44,12 @@ async def rule_whole(
     """Is this rule violated? One question per rule and frame; per frame, in order, the evidence by rule id.
 
     Raises:
-        ConfigError: The preset of `thresholds` needs a prior.
+        ConfigError: The preset of `thresholds` needs a reference.
         EngineError: The engine could not answer.
     """
+    style = engine.info.question_format
     questions = [
-        Question("rule_whole", rule.id, rule.statement, rule_prompt(rule.statement, (frame,)))
+        Question("rule_whole", rule.id, rule.statement, rule_prompt(rule.statement, (frame,), style))
         for frame in frames
         for rule in rules
     ]
@@ -54,7 +58,7 @@ async def rule_whole(
 
 
 async def _ask(engine: Engine, questions: Sequence[Question], thresholds: Thresholds) -> list[Evidence]:
-    if needs_prior(thresholds.preset):
-        raise ConfigError(f"preset '{thresholds.preset}' needs a prior, which the baselines do not read")
+    if references(thresholds):
+        raise ConfigError(f"preset '{thresholds.preset}' compares with references, which the baselines do not read")
     answers = await choose(engine, [question.prompt for question in questions])
     return [to_evidence(question, answer, thresholds) for question, answer in zip(questions, answers, strict=True)]

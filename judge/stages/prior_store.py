@@ -1,4 +1,4 @@
-"""Keeps the text-only readings, which do not depend on the image, between runs: one small JSON file each.
+"""Keeps the readings that do not depend on the frame (text only, blank, noise) between runs: one JSON file each.
 
 One file per key, replaced atomically, is all that concurrent processes need: the worst case is a reading
 computed twice. A cache, never a source of errors: what cannot be read is asked again, what cannot be written
@@ -15,17 +15,20 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from judge.types import Reference
+
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class PriorKey:
-    """Everything a text-only reading depends on."""
+    """Everything that a reading which does not depend on the frame depends on."""
 
     model_digest: str
     runtime: str
     template_digest: str
     statement: str
+    reference: Reference = "none"
 
 
 def default_cache_dir() -> Path:
@@ -35,7 +38,7 @@ def default_cache_dir() -> Path:
 
 
 class PriorStore:
-    """Probability of Yes without the image, by `PriorKey`.
+    """Probability of Yes for a reference, by `PriorKey`.
 
     Args:
         folder: Where the files lie; created on the first write. None keeps everything in memory.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from judge.config import Thresholds
 from judge.debias import Settled, settle
 from judge.engines.base import Engine
 from judge.errors import AnswerError, EngineError
-from judge.types import ChoiceProbabilities, Evidence, Prompt, Readings, Stage
+from judge.types import ChoiceProbabilities, Evidence, Prompt, Readings, Reference, Stage
 
 _ROUNDING = 1e-3
 """How far a sum of probabilities may stray from [0, 1] before the answer is refused."""
@@ -41,7 +41,7 @@ async def choose(engine: Engine, prompts: Sequence[Prompt]) -> list[ChoiceProbab
     return answers
 
 
-def read_yes(answer: ChoiceProbabilities, *, prior: float | None = None) -> Readings:
+def read_yes(answer: ChoiceProbabilities, references: Mapping[Reference, float] | None = None) -> Readings:
     """The readings behind a yes/no answer.
 
     Raises:
@@ -52,16 +52,31 @@ def read_yes(answer: ChoiceProbabilities, *, prior: float | None = None) -> Read
         raise AnswerError(f"the answer is no probability: Yes {yes}, label mass {answer.mass}")
     if answer.mass <= 0.0:
         raise AnswerError("neither Yes nor No was among the answers that the model considered")
-    return Readings(observed=_clip(yes), mass=_clip(answer.mass), prior=prior)
+    others = dict(references or {})
+    prior = others.pop("none", None)
+    return Readings(observed=_clip(yes), mass=_clip(answer.mass), prior=prior, references=others)
+
+
+def usable_yes(answer: ChoiceProbabilities, min_mass: float) -> float | None:
+    """P(Yes); None if the model did not answer, or hardly: such a view says nothing."""
+    try:
+        readings = read_yes(answer)
+    except AnswerError:
+        return None
+    return readings.observed if readings.mass >= min_mass else None
 
 
 def to_evidence(
-    question: Question, answer: ChoiceProbabilities, thresholds: Thresholds, *, prior: float | None = None
+    question: Question,
+    answer: ChoiceProbabilities,
+    thresholds: Thresholds,
+    *,
+    references: Mapping[Reference, float] | None = None,
 ) -> Evidence:
     """Settle one answer. One that cannot be read is undecided, with the reason and without readings."""
     try:
-        readings = read_yes(answer, prior=prior)
-        settled = settle(readings, thresholds)
+        readings = read_yes(answer, references)
+        settled = settle(readings, thresholds, question.id)
     except AnswerError as error:
         readings, settled = None, Settled("undecided", _UNKNOWN, error.message)
     return Evidence(

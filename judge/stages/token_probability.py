@@ -1,43 +1,48 @@
 """The fast path: one yes/no token per precondition and frame, read as a probability and debiased.
 
-All questions of a batch, with and without image, go to the engine in one call, frame by frame, so that an
-engine can encode each frame once.
+All questions of a batch go to the engine in one call, frame by frame, so that an engine can encode each frame once.
+The references that the preset compares with are part of it: those that do not depend on the frame (no picture, a
+blank one, noise) are read once per model and statement, and kept.
 Source: CLUE (arXiv 2501.00192), section 3.4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 from judge.config import Thresholds
-from judge.debias import needs_prior
+from judge.debias import references
 from judge.engines.base import Engine
 from judge.errors import AnswerError
-from judge.prompts.render import precondition_prompt
+from judge.media.views import blank_frame, noise_frame, noised
+from judge.prompts.render import precondition_prompt, rule_prompt
 from judge.stages.prior_store import PriorKey, PriorStore
 from judge.stages.questions import Question, choose, read_yes, to_evidence
-from judge.types import ChoiceProbabilities, Evidence, Frame, Usage
+from judge.types import ChoiceProbabilities, Evidence, Frame, Prompt, Reference, Usage
 
 
 @dataclass(frozen=True, slots=True)
 class FrameQuestions:
-    """The statements to ask about one frame, by precondition id."""
+    """What to ask about one frame: statements by precondition id, and whole rules' statements by rule id."""
 
     frame: Frame
     statements: Mapping[str, str]
+    rules: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class FrameAnswers:
-    """Evidence for every statement asked, by precondition id.
+    """Evidence for every statement asked, by precondition id, and for every whole rule, by rule id.
 
-    `usage` counts the questions about this frame. The text-only ones are not part of it: they are asked once
-    per model and statement, whatever the media, and equal verdicts must not differ by what was cached.
+    `usage` counts the questions about this frame. Those of the references that do not depend on it are not part of
+    it: they are asked once per model and statement, and equal verdicts must not differ by what was cached.
     """
 
     evidence: Mapping[str, Evidence]
     usage: Usage
+    whole: Mapping[str, Evidence] = field(default_factory=dict)
 
 
 class TokenProbability:
@@ -47,6 +52,7 @@ class TokenProbability:
         self._engine = engine
         self._thresholds = thresholds
         self._priors = priors
+        self._references = references(thresholds)
 
     async def ask(self, batch: Sequence[FrameQuestions]) -> list[FrameAnswers]:
         """Ask everything in one engine call; one entry per frame, in order.
@@ -56,31 +62,62 @@ class TokenProbability:
         Raises:
             EngineError: The engine could not answer the batch.
         """
-        keys = self._prior_keys(batch)
-        unasked = [key for key in keys.values() if self._priors.get(key) is None]
-        questions = [_questions(each) for each in batch]
-        prompts = [precondition_prompt(key.statement, ()) for key in unasked]
-        prompts += [question.prompt for of_frame in questions for question in of_frame]
-        answers = await choose(self._engine, prompts)
-        for key, answer in zip(unasked, answers, strict=False):
-            self._keep_prior(key, answer)
-        priors = {statement: self._priors.get(key) for statement, key in keys.items()}
-        rest = iter(answers[len(unasked) :])
-        return [self._read(of_frame, [next(rest) for _ in of_frame], priors) for of_frame in questions]
+        keys = self._constant_keys(batch)
+        unasked = [key for key in keys if self._priors.get(key) is None]
+        questions = [self._questions(each) for each in batch]
+        noised_questions = [self._noised_questions(each) for each in batch]
+        prompts = [self._prompt(key.statement, *_REFERENCE_FRAMES[key.reference]()) for key in unasked]
+        prompts += [
+            question.prompt
+            for pair in zip(questions, noised_questions, strict=True)
+            for of_frame in pair
+            for question in of_frame
+        ]
+        answers = iter(await choose(self._engine, prompts))
+        for key in unasked:
+            self._keep(key, next(answers))
+        return [
+            self._read(of_frame, [next(answers) for _ in of_frame], noisy, [next(answers) for _ in noisy])
+            for of_frame, noisy in zip(questions, noised_questions, strict=True)
+        ]
 
-    def _prior_keys(self, batch: Sequence[FrameQuestions]) -> dict[str, PriorKey]:
-        """By statement; empty if the preset reads no prior."""
-        if not needs_prior(self._thresholds.preset):
-            return {}
+    def _constant_keys(self, batch: Sequence[FrameQuestions]) -> list[PriorKey]:
+        """Of every statement, the references that are the same for all frames."""
+        statements = dict.fromkeys(text for each in batch for text in each.statements.values())
+        return [
+            self._key(statement, reference)
+            for reference in self._references
+            if reference != "noised"
+            for statement in statements
+        ]
+
+    def _key(self, statement: str, reference: Reference) -> PriorKey:
         info = self._engine.info
-        return {
-            statement: PriorKey(
-                info.digest, info.runtime, precondition_prompt(statement, ()).template_digest, statement
-            )
-            for statement in dict.fromkeys(text for each in batch for text in each.statements.values())
-        }
+        digest = self._prompt(statement).template_digest
+        return PriorKey(info.digest, info.runtime, digest, statement, reference)
 
-    def _keep_prior(self, key: PriorKey, answer: ChoiceProbabilities) -> None:
+    def _noised_questions(self, of_frame: FrameQuestions) -> list[Question]:
+        if "noised" not in self._references:
+            return []
+        return self._questions(FrameQuestions(noised(of_frame.frame), of_frame.statements))
+
+    def _questions(self, of_frame: FrameQuestions) -> list[Question]:
+        frames, style = (of_frame.frame,), self._engine.info.question_format
+        return [
+            *(
+                Question("token_probability", id, text, self._prompt(text, of_frame.frame))
+                for id, text in of_frame.statements.items()
+            ),
+            *(
+                Question("rule_whole", id, text, rule_prompt(text, frames, style))
+                for id, text in of_frame.rules.items()
+            ),
+        ]
+
+    def _prompt(self, statement: str, *frames: Frame) -> Prompt:
+        return precondition_prompt(statement, frames, self._engine.info.question_format)
+
+    def _keep(self, key: PriorKey, answer: ChoiceProbabilities) -> None:
         try:
             self._priors.put(key, read_yes(answer).observed)
         except AnswerError:
@@ -90,18 +127,39 @@ class TokenProbability:
         self,
         questions: Sequence[Question],
         answers: Sequence[ChoiceProbabilities],
-        priors: Mapping[str, float | None],
+        noisy_questions: Sequence[Question],
+        noisy_answers: Sequence[ChoiceProbabilities],
     ) -> FrameAnswers:
-        evidence = {
-            question.id: to_evidence(question, answer, self._thresholds, prior=priors.get(question.statement))
-            for question, answer in zip(questions, answers, strict=True)
-        }
-        prompt_tokens = sum(answer.prompt_tokens for answer in answers)
-        return FrameAnswers(evidence, Usage(prompt_tokens=prompt_tokens, questions=len(questions)))
+        noisy = {question.id: answer for question, answer in zip(noisy_questions, noisy_answers, strict=True)}
+        about: dict[str, Evidence] = {}
+        whole: dict[str, Evidence] = {}
+        for question, answer in zip(questions, answers, strict=True):
+            if question.stage == "rule_whole":
+                # A rule asked whole has no reference that means the same: it is read as it is.
+                plain = self._thresholds.model_copy(update={"preset": "none"})
+                whole[question.id] = to_evidence(question, answer, plain)
+            else:
+                found = self._reference_readings(question, noisy.get(question.id))
+                about[question.id] = to_evidence(question, answer, self._thresholds, references=found)
+        asked = [*answers, *noisy_answers]
+        usage = Usage(prompt_tokens=sum(answer.prompt_tokens for answer in asked), questions=len(asked))
+        return FrameAnswers(about, usage, whole)
+
+    def _reference_readings(self, question: Question, noisy: ChoiceProbabilities | None) -> dict[Reference, float]:
+        """What could be read; the debias rule says what is missing."""
+        found: dict[Reference, float] = {}
+        for reference in self._references:
+            if reference != "noised":
+                kept = self._priors.get(self._key(question.statement, reference))
+                found |= {} if kept is None else {reference: kept}
+            elif noisy is not None:
+                with suppress(AnswerError):
+                    found[reference] = read_yes(noisy).observed
+        return found
 
 
-def _questions(of_frame: FrameQuestions) -> list[Question]:
-    return [
-        Question("token_probability", precondition_id, text, precondition_prompt(text, (of_frame.frame,)))
-        for precondition_id, text in of_frame.statements.items()
-    ]
+_REFERENCE_FRAMES: dict[Reference, Callable[[], tuple[Frame, ...]]] = {
+    "none": lambda: (),
+    "blank": lambda: (blank_frame(),),
+    "noise": lambda: (noise_frame(),),
+}

@@ -20,8 +20,8 @@ from judge.errors import JudgeError
 from judge.stickers.splits import SPLITS, PolicyTruth, Split, draw_split, write_split
 
 if TYPE_CHECKING:
+    from judge.metrics import Measured
     from judge.stickers.evaluate import Asked, Scored
-    from judge.stickers.metrics import Measured
 
 _VERDICT_SPLITS: tuple[Split, ...] = (
     "test",

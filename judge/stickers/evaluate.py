@@ -17,12 +17,12 @@ from judge.constitution import Constitution
 from judge.debias import settle
 from judge.decide import decide, decide_rule
 from judge.engines.base import Engine
+from judge.metrics import Measured, auroc, balanced_accuracy, bootstrap, ece, f1, precision, recall, share
 from judge.prompts.render import precondition_prompt
 from judge.stages.direct import policy_direct, rule_whole
 from judge.stages.prior_store import PriorStore
 from judge.stages.token_probability import FrameAnswers, FrameQuestions, TokenProbability
 from judge.stickers.corpus import Asker
-from judge.stickers.metrics import Measured, auroc, balanced_accuracy, bootstrap, ece, f1, precision, recall, share
 from judge.stickers.splits import Item
 from judge.stickers.statements import SCOPE_STATEMENT, Atom
 from judge.types import Evidence, Frame
@@ -94,7 +94,7 @@ def _decided(asked: Asked, constitution: Constitution, thresholds: Thresholds) -
 def _resettled(evidence: Evidence, thresholds: Thresholds) -> Evidence:
     if evidence.readings is None:
         return evidence
-    settled = settle(evidence.readings, thresholds)
+    settled = settle(evidence.readings, thresholds, evidence.precondition_id)
     return evidence.model_copy(
         update={"outcome": settled.outcome, "probability": settled.probability, "reason": settled.reason}
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +15,7 @@ from judge.canary.record import CanaryRecord, GoldenScore, Tolerance
 from judge.engines.base import YES_NO, Capabilities, ModelInfo
 from judge.engines.scripted import Answer, Scripted, ScriptedEngine
 from judge.errors import AnswerError, EngineError
-from judge.types import ChoiceProbabilities, Prompt
+from judge.types import ChoiceProbabilities, Prompt, QuestionFormat
 from tests.canary.making import BFLOAT16, CAT, FLOAT32, SHARED, recorded, scripted, with_scores
 
 
@@ -134,6 +135,13 @@ def test_a_record_of_something_else_is_stale_and_nothing_is_asked(change: dict[s
     assert (report.status, report.comparisons, engine.calls) == ("stale", (), [])
     assert words in report.message
     assert "record again" in report.hint
+
+
+def test_a_model_that_is_asked_in_another_format_than_recorded_is_not_compared() -> None:
+    guard = replace(FLOAT32, question_format=QuestionFormat(template="guard_llavaguard"))
+    record = recorded(scripted(info=guard))
+    assert check(scripted(info=guard), record).status == "ok"
+    assert "another prompt template" in check(scripted(), record).message
 
 
 def test_without_a_record_nothing_is_asked() -> None:

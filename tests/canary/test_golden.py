@@ -3,6 +3,7 @@ from __future__ import annotations
 from judge.canary.golden import golden_frame, golden_pictures, golden_prompt, golden_questions, golden_template
 from judge.engines.base import Capabilities
 from judge.prompts.render import precondition_prompt
+from judge.types import QuestionFormat
 
 PICTURES = {
     "knife-at-cat": "7e0f58e27e8b1e33d5b835c111a41c56fc547f2fa5beb818ecd8adefbb93709e",
@@ -47,3 +48,11 @@ def test_questions_are_worded_by_the_template_of_preconditions() -> None:
         frames = (golden_frame(question.picture),) if question.picture else ()
         assert golden_prompt(question) == precondition_prompt(question.statement, frames)
         assert golden_prompt(question).template_digest == golden_template()
+
+
+def test_a_guard_model_is_asked_in_its_own_format() -> None:
+    guard = QuestionFormat(template="guard_llavaguard")
+    question = golden_questions(Capabilities())[0]
+    prompt = golden_prompt(question, guard)
+    assert prompt == precondition_prompt(question.statement, (golden_frame(question.picture),), guard)
+    assert prompt.template_digest == golden_template(guard) != golden_template()

@@ -63,7 +63,7 @@ async def test_without_frames_or_rules_nothing_is_asked() -> None:
 
 @pytest.mark.parametrize("preset", ["clue", "log_odds"])
 async def test_a_preset_that_needs_a_prior_is_refused(preset: str) -> None:
-    with pytest.raises(ConfigError, match="needs a prior"):
+    with pytest.raises(ConfigError, match="compares with references"):
         await policy_direct(ScriptedEngine(default=0.5), RULES, FRAMES, Thresholds.model_validate({"preset": preset}))
 
 

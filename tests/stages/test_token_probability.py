@@ -154,3 +154,33 @@ async def test_a_failing_engine_raises() -> None:
     stage = TokenProbability(ScriptedEngine({KNIFE: EngineError("out of memory")}), Thresholds(), PriorStore())
     with pytest.raises(EngineError, match="out of memory"):
         await stage.ask([FrameQuestions(frame(), {"knife": KNIFE})])
+
+
+def by_view(prompt: Prompt) -> float:
+    """0.1 for the gray reference, 0.3 for the noise, 0.9 for a black frame, and 0.6 for it under noise."""
+    image = prompt.frames[0].image
+    if image.shape == (224, 224, 3):
+        return 0.1 if (image == 128).all() else 0.3
+    return 0.9 if (image == 0).all() else 0.6
+
+
+async def test_references_are_read_and_the_constant_ones_only_once(tmp_path: Path) -> None:
+    thresholds = Thresholds(preset="contextual", contextual_references=("none", "blank", "noise", "noised"))
+    expected = Readings(observed=0.9, mass=1.0, prior=0.2, references={"blank": 0.1, "noise": 0.3, "noised": 0.6})
+    for asked in (5, 2):  # without and with what is kept; the frame and its noised view are asked each time
+        engine = ScriptedEngine({KNIFE: by_view}, text_only={KNIFE: 0.2})
+        stage = TokenProbability(engine, thresholds, PriorStore(tmp_path))
+        (answers,) = await stage.ask([FrameQuestions(frame(), {"knife": KNIFE})])
+        assert answers.evidence["knife"].readings == expected
+        assert len(engine.calls[0].prompts) == asked
+        assert answers.usage.questions == 2
+
+
+async def test_a_reference_that_cannot_be_read_leaves_its_precondition_undecided() -> None:
+    def unreadable(prompt: Prompt) -> Answer:
+        return Answer(0.9, mass=0.0 if (prompt.frames[0].image != 0).any() else 1.0)
+
+    stage = TokenProbability(ScriptedEngine({KNIFE: unreadable}), Thresholds(preset="contrastive"), PriorStore())
+    (answers,) = await stage.ask([FrameQuestions(frame(), {"knife": KNIFE})])
+    assert answers.evidence["knife"].outcome == "undecided"
+    assert answers.evidence["knife"].reason == "the reading of the picture under noise is missing"

@@ -1,4 +1,4 @@
-"""Verdict metrics with bootstrap intervals: precision, recall, F1, AUROC, ECE, coverage. Pure."""
+"""Verdict metrics with bootstrap intervals: precision, recall, F1, AUROC, average precision, ECE. Pure."""
 
 from __future__ import annotations
 
@@ -43,6 +43,23 @@ def f1(harmful: Bools, scores: Floats) -> float:
     return 2 * hits / total if total else float("nan")
 
 
+def accuracy(harmful: Bools, scores: Floats) -> float:
+    """Share of pictures on the right side of 0.5; a score of 0.5 is flagged."""
+    return float(((scores >= 0.5) == harmful).mean())
+
+
+def average_precision(harmful: Bools, scores: Floats) -> float:
+    """Mean precision at each harmful picture, from the highest score down, ties taken together; nan without any."""
+    if not harmful.any():
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    hits, values = np.cumsum(harmful[order]), scores[order]
+    last = np.append(values[1:] != values[:-1], True)
+    found, seen = hits[last], np.flatnonzero(last) + 1
+    gained = np.diff(found, prepend=0)
+    return float((gained * found / seen).sum() / harmful.sum())
+
+
 def auroc(harmful: Bools, scores: Floats) -> float:
     """Probability that a harmful picture scores above a harmless one, ties counting half; nan for one class."""
     positive, negative = scores[harmful], scores[~harmful]
@@ -71,19 +88,33 @@ def balanced_accuracy(truth: Bools, said: Bools) -> float:
 
 
 def bootstrap(
-    measure: Callable[..., float], *columns: NDArray[np.generic], rounds: int = 400, seed: int = 0
+    measure: Callable[..., float],
+    *columns: NDArray[np.generic],
+    groups: Sequence[str] | None = None,
+    rounds: int = 400,
+    seed: int = 0,
 ) -> Measured:
-    """`measure(*columns)` and the 2.5 and 97.5 percentiles over resampled rows (nan resamples left out)."""
-    value = measure(*columns)
+    """`measure(*columns)` and the 2.5 and 97.5 percentiles over resampled rows (nan resamples left out).
+
+    With `groups`, one name per row, whole groups are resampled: rows of a group are not independent.
+    """
     count = len(columns[0])
     if not count:
         return Measured(float("nan"), float("nan"), float("nan"))
+    value = measure(*columns)
     rng = np.random.default_rng(seed)
-    drawn = (rng.integers(0, count, count) for _ in range(rounds))
-    values = [measure(*(column[rows] for column in columns)) for rows in drawn]
+    members = _members(groups) if groups is not None else [np.array([row]) for row in range(count)]
+    drawn = (rng.integers(0, len(members), len(members)) for _ in range(rounds))
+    resampled = (np.concatenate([members[n] for n in numbers]) for numbers in drawn)
+    values = [measure(*(column[rows] for column in columns)) for rows in resampled]
     kept = [v for v in values if not np.isnan(v)]
     low, high = np.percentile(kept, [2.5, 97.5]) if kept else (float("nan"), float("nan"))
     return Measured(value, float(low), float(high))
+
+
+def _members(groups: Sequence[str]) -> list[NDArray[np.intp]]:
+    names = np.array(groups)
+    return [np.flatnonzero(names == name) for name in dict.fromkeys(groups)]
 
 
 def share(flags: Sequence[bool]) -> Measured:

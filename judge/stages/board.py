@@ -1,0 +1,143 @@
+"""What is known about a piece of media while stage after stage asks about it, and what is still worth asking.
+
+Not here: how a stage asks (`judge.stages.*`), how answers become decisions (`judge.decide`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, field
+
+from judge.config import JudgeConfig
+from judge.constitution import Constitution, Rule, deciding, names
+from judge.decide import abstain, decide_rule, fuse, merge_frames, not_relevant
+from judge.stages.escalation import OpenQuestion
+from judge.types import Evidence, Frame, Media, Outcome, RuleDecision, Usage
+
+
+@dataclass(slots=True)
+class FrameBoard:
+    """One frame.
+
+    Attributes:
+        evidence: By precondition id, in the order of the stages; the last one counts.
+        whole: The reading of each rule as a whole, by rule id; empty where it is not asked.
+        irrelevant: Evidence of the relevance scan, by the id of each rule that it dropped.
+        outside: Why the frame cannot be judged at all; empty if it can.
+    """
+
+    frame: Frame
+    evidence: dict[str, tuple[Evidence, ...]] = field(default_factory=dict)
+    whole: Mapping[str, Evidence] = field(default_factory=dict)
+    irrelevant: Mapping[str, Evidence] = field(default_factory=dict)
+    outside: str = ""
+
+    def last(self) -> dict[str, Evidence]:
+        """The evidence that counts, by precondition id."""
+        return {name: found[-1] for name, found in self.evidence.items()}
+
+    def add(self, evidence: Evidence) -> None:
+        """One more piece of evidence about its precondition; the one that counts already changes nothing."""
+        known = self.evidence.get(evidence.precondition_id, ())
+        if evidence not in known[-1:]:
+            self.evidence[evidence.precondition_id] = (*known, evidence)
+
+    def explain(self, precondition_id: str, reason: str) -> None:
+        """One more reason why a precondition is open; nothing, if it is not."""
+        *earlier, last = self.evidence[precondition_id]
+        if last.outcome == "undecided":
+            told = last.model_copy(update={"reason": f"{last.reason}; {reason}"})
+            self.evidence[precondition_id] = (*earlier, told)
+
+
+@dataclass(slots=True)
+class MediaBoard:
+    """One piece of media: the rules that apply to it, the frames that are judged, and what was spent on them."""
+
+    media: Media
+    rules: tuple[Rule, ...]
+    frames: tuple[FrameBoard, ...]
+    usage: Usage = field(default_factory=Usage)
+    failure: str = ""
+    """Why nothing could be asked; empty if it could."""
+
+    def frame(self, index: int) -> FrameBoard:
+        """The frame with this index in the media."""
+        return next(each for each in self.frames if each.frame.index == index)
+
+
+class Decider:
+    """Reads boards: what each rule's decision is so far, and which questions could still change one."""
+
+    def __init__(self, constitution: Constitution, config: JudgeConfig) -> None:
+        self._constitution = constitution
+        self._config = config
+
+    def needed(self, rules: tuple[Rule, ...]) -> dict[str, str]:
+        """The statements that these rules rest on, by precondition id; each once, however many rules share it."""
+        ids = dict.fromkeys(name for rule in rules for name in names(self._constitution.expression(rule.id)))
+        return {name: self._constitution.precondition(name).statement for name in ids}
+
+    def rule(self, rule: Rule, board: MediaBoard) -> RuleDecision:
+        """The rule's decision about the media as things stand."""
+        if board.failure or not board.frames:
+            nothing = decide_rule(self._constitution, rule, {}, 0)
+            return abstain(nothing, board.failure or "the media has no frames")
+        return merge_frames([self.on_frame(rule, frame) for frame in board.frames])
+
+    def on_frame(self, rule: Rule, board: FrameBoard) -> RuleDecision:
+        """The same for one frame, with the whole history of its evidence."""
+        dropped = board.irrelevant.get(rule.id)
+        if dropped is not None:
+            return not_relevant(self._constitution, rule, dropped, board.frame.index)
+        decision = decide_rule(self._constitution, rule, board.last(), board.frame.index)
+        history = tuple(item for found in decision.evidence for item in board.evidence[found.precondition_id])
+        decision = decision.model_copy(update={"evidence": history})
+        whole = board.whole.get(rule.id)
+        if whole is not None:
+            decision = fuse(decision, whole, self._config.cascade.holistic_weight, self._config.thresholds)
+        return abstain(decision, board.outside) if board.outside else decision
+
+    def open_questions(
+        self, board: MediaBoard, asked: Set[tuple[int, str]], *, one_per_rule: bool, satisfied: bool
+    ) -> list[OpenQuestion]:
+        """What is undecided and can still change a rule, each precondition of a frame once.
+
+        Args:
+            board: The media.
+            asked: Frame indices and precondition ids that are not to be asked again.
+            one_per_rule: Only the question that is likeliest to end the rule with a No.
+            satisfied: Also the satisfied preconditions that a violated rule rests on.
+        """
+        found: dict[tuple[int, str], OpenQuestion] = {}
+        for rule, frame in self._undecided(board, satisfied=satisfied):
+            last = frame.last()
+            ids = [name for name in self._worth_asking(rule, frame, last) if (frame.frame.index, name) not in asked]
+            ids.sort(key=lambda name: last[name].probability)
+            for name in ids[:1] if one_per_rule else ids:
+                question = OpenQuestion(frame.frame, self._constitution.precondition(name), last[name])
+                found.setdefault((frame.frame.index, name), question)
+        return list(found.values())
+
+    def _undecided(self, board: MediaBoard, *, satisfied: bool) -> Iterator[tuple[Rule, FrameBoard]]:
+        """Rules and frames on which more could be learned; without `thorough`, only where the verdict needs it."""
+        if board.failure:
+            return
+        violated = {rule.id for rule in board.rules if self.rule(rule, board).outcome == "violated"}
+        for rule in board.rules:
+            for frame in board.frames:
+                if frame.outside or rule.id in frame.irrelevant:
+                    continue
+                outcome = self.on_frame(rule, frame).outcome
+                if outcome == "violated" and satisfied:
+                    yield rule, frame
+                if outcome == "abstained" and (self._config.cascade.thorough or not violated):
+                    yield rule, frame
+
+    def _worth_asking(self, rule: Rule, frame: FrameBoard, last: Mapping[str, Evidence]) -> list[str]:
+        """Preconditions with evidence whose value matters to this rule on this frame."""
+        expression = self._constitution.expression(rule.id)
+        outcomes: dict[str, Outcome] = {name: last[name].outcome for name in names(expression) if name in last}
+        if self.on_frame(rule, frame).outcome == "violated":
+            return [name for name, outcome in outcomes.items() if outcome == "satisfied"]
+        return [name for name in deciding(expression, outcomes) if name in last]

@@ -1,0 +1,67 @@
+"""What the slow stages have in common: the questions that are put to them, and what they answer.
+
+Not here: which questions are worth a slow stage (`judge.stages.board`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from judge.constitution import Precondition
+from judge.types import Evidence, Frame, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQuestion:
+    """A precondition that a frame left open, with the evidence so far."""
+
+    frame: Frame
+    precondition: Precondition
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a stage found. `evidence` is the question's own where the stage has nothing to add."""
+
+    evidence: Evidence
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a stage may spend on one piece of media; None = no limit."""
+
+    questions: int | None = None
+    completion_tokens: int | None = None
+
+
+class SlowStage(Protocol):
+    """A stage of the cascade behind the one-token questions.
+
+    Contract: one settlement per question, in order; evidence keeps the readings of the stages before, and adds to
+    them. What the engine cannot answer raises `EngineError` for the whole batch, and the caller asks one by one.
+    """
+
+    @property
+    def name(self) -> str:
+        """For messages: `chain of thought`."""
+
+    @property
+    def model_digest(self) -> str:
+        """Of a model that the stage has beside the engine's; empty if it has none."""
+
+    @property
+    def limits(self) -> Limits: ...
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether a rule's next question waits for the answer to the one before, which may make it needless."""
+
+    @property
+    def tests_satisfied(self) -> bool:
+        """Whether it also wants the satisfied preconditions that a violated rule rests on."""
+
+    async def settle(self, questions: Sequence[OpenQuestion]) -> list[Settlement]: ...

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from judge.bench.ablation import Ablation, Result, Run, Setting, benefit, columns, settings
+from judge.bench.ablation_table import plot, rows, to_json
+from judge.bench.labelled import Labelled, LabelledSet, load_split, split_names
+from judge.bench.memo import MemoEngine
+from judge.config import Cascade, JudgeConfig, RegionSettings, Thresholds, load_config
+from judge.constitution import parse_constitution
+from judge.engines.scripted import ScriptedEngine
+from judge.errors import ConfigError
+from judge.types import Frame, Media, Message, Prompt, Usage
+
+POLICY = parse_constitution(
+    """
+name: small
+version: "1"
+categories: {harm: {title: Harm}}
+preconditions: {light: {statement: The picture is light.}}
+rules: {bright: {category: harm, severity: low, text: t, statement: It is bright., violated_when: light}}
+""",
+    source="small",
+)
+
+
+def picture(gray: int) -> Media:
+    return Media(f"{gray}", "image", (Frame(0, 0.0, np.full((4, 4, 3), gray, dtype=np.uint8)),), 0.0)
+
+
+def brightness(prompt: Prompt) -> float:
+    """Too dark by half: what is 100 and more of 255 is harmful, and reads as 0.2 and more."""
+    return float(prompt.frames[0].image.mean()) / 255.0 * 0.5
+
+
+def labelled(name: str, grays: list[int]) -> LabelledSet:
+    return LabelledSet(name, tuple(Labelled(str(g), picture(g), g >= 100, str(g)) for g in grays), {})
+
+
+def run(setting: Setting, engine: ScriptedEngine) -> Run:
+    ablation = Ablation(engine, POLICY, labelled("calibration", [*range(0, 250, 10)]))
+
+    async def collect() -> list[Run]:
+        return [each async for each in ablation.run(setting, [labelled("test", [5, 85, 105, 245])])]
+
+    (found,) = asyncio.run(collect())
+    return found
+
+
+def test_the_shift_is_fitted_on_the_calibration_split() -> None:
+    engine = ScriptedEngine({"light": brightness, "bright": brightness})
+    plain = run(Setting("none", config=JudgeConfig(thresholds=Thresholds(preset="none"))), engine)
+    shifted = Setting("shifted", config=JudgeConfig(thresholds=Thresholds(preset="threshold")), fit=("bias",))
+    fitted = run(shifted, engine)
+    assert [result.score >= 0.5 for result in plain.results] == [False] * 4
+    assert [result.score >= 0.5 for result in fitted.results] == [False, False, True, True]
+    assert fitted.setting.config.thresholds.bias < 0
+    assert fitted.split == "test"
+
+
+def test_corpus_statistics_come_from_the_calibration_split() -> None:
+    engine = ScriptedEngine({"light": brightness})
+    fitted = run(Setting("b", config=JudgeConfig(thresholds=Thresholds(preset="batch")), fit=("corpus",)), engine)
+    mean = fitted.setting.config.thresholds.corpus["light"].mean
+    assert mean == pytest.approx(120 / 255 * 0.5, abs=1e-6)
+
+
+@pytest.mark.parametrize("way", ["policy_direct", "rule_whole"])
+def test_baselines_are_asked_and_cost_what_they_cost(way: str) -> None:
+    engine = ScriptedEngine({"bright": brightness})
+    found = run(Setting("baseline", way, JudgeConfig()), engine)  # type: ignore[arg-type]
+    assert [result.score for result in found.results] == pytest.approx([g / 510 for g in (5, 85, 105, 245)])
+    assert all(result.usage.questions == 1 and result.usage.prompt_tokens > 0 for result in found.results)
+
+
+def test_the_grid_has_every_preset_and_stage() -> None:
+    names = [setting.name for setting in settings(JudgeConfig(), reasoning=True, scan=False)]
+    assert names == [
+        "policy in one prompt",
+        "each rule whole",
+        *(f"chain, {p}" for p in ("none", "threshold", "clue", "log_odds", "contextual", "contrastive", "batch")),
+        "chain, mixture",
+        "chain, log_odds, weight fitted",
+        "chain + region",
+        "chain + region, margins fitted",
+        "chain + region, also of what was accepted",
+        "chain + holistic",
+        "chain + reasoning",
+        "full cascade",
+    ]
+    assert len({setting.config.cascade.digest for setting in settings(JudgeConfig(), reasoning=True, scan=False)}) == 5
+
+
+def test_margins_of_the_region_test_are_those_that_serve_best() -> None:
+    """Every picture reads as 0.6; without its corner the harmful ones fall to 0.05, the harmless ones to 0.2."""
+
+    def corner(prompt: Prompt) -> float:
+        image = prompt.frames[0].image
+        if image[0, 0].any():
+            return 0.6
+        return 0.05 if image.max() >= 100 else 0.2
+
+    region = Cascade(region=RegionSettings(localizer="occlusion", fill="black", grid=2))
+    base = JudgeConfig(thresholds=Thresholds(preset="none"), cascade=region)
+    engine = ScriptedEngine({"light": corner})
+    assert [each.flagged for each in run(Setting("r", config=base), engine).results] == [True, True, True, True]
+    fitted = run(Setting("r", config=base, fit=("region",)), engine)
+    assert [each.flagged for each in fitted.results] == [None, None, True, True]
+    assert fitted.setting.config.thresholds.region_accept == 2.1972
+
+
+def test_a_wrong_verdict_costs_twice_what_a_right_one_gains() -> None:
+    rows = [result(True, 0.9, "a", True), result(False, 0.9, "b", True), result(True, 0.5, "c")]
+    assert benefit(rows) == pytest.approx((1 - 2 + 0) / 3)
+    assert math.isnan(benefit([]))
+
+
+def test_a_question_is_asked_once_and_paid_for_each_time() -> None:
+    engine = ScriptedEngine({"dog": 0.9}, generations={"dog": "a b"})
+    memo = MemoEngine(engine)
+    dog, cat = (Prompt((Message("user", text),), picture(9).frames) for text in ("a dog?", "no dog?"))
+
+    async def ask() -> None:
+        first = await memo.choose([dog, dog, cat])
+        again = await memo.choose([cat, dog])
+        assert again == [first[2], first[0]]
+        await memo.choose([dog], ("Yes", "No", "Maybe"))
+        assert await memo.generate([dog], max_tokens=5) == await memo.generate([dog], max_tokens=5)
+
+    asyncio.run(ask())
+    assert [len(call.prompts) for call in engine.calls] == [2, 1, 1]
+    assert memo.usage.questions == 6
+    assert (memo.usage.generations, memo.usage.completion_tokens) == (2, 4)
+
+
+def result(harmful: bool, score: float, group: str, flagged: bool | None = None) -> Result:
+    item = Labelled(group, picture(1), harmful, group)
+    return Result(item, score, flagged, Usage(prompt_tokens=90, completion_tokens=10, generations=2), 0.5)
+
+
+def test_rows_compare_with_the_first_setting_of_the_split() -> None:
+    base = Run(Setting("base"), "test", (result(True, 0.2, "a", False), result(False, 0.1, "b", False)))
+    better = Run(Setting("better"), "test", (result(True, 0.9, "a", True), result(False, 0.1, "b")))
+    first, second = rows([base, better])
+    assert (first.measures["f1"].value, second.measures["f1"].value, second.gain.value) == (0.0, 1.0, 1.0)
+    assert (first.coverage.value, second.coverage.value) == (1.0, 0.5)
+    assert (first.decided_accuracy.value, second.decided_accuracy.value) == (0.5, 1.0)
+    assert first.pairs is None
+    assert second.costs == {"slow_calls": 2.0, "tokens": 100.0, "seconds": 0.5}
+    assert columns(base.results)[1].tolist() == [0.2, 0.1]
+
+
+def test_pairs_count_only_when_all_members_are_right(tmp_path: Path) -> None:
+    found = rows(
+        [
+            Run(
+                Setting("s"),
+                "twins",
+                (result(True, 0.9, "a"), result(False, 0.1, "a"), result(True, 0.9, "b"), result(False, 0.8, "b")),
+            )
+        ]
+    )
+    assert found[0].pairs is not None
+    assert found[0].pairs.value == 0.5
+    assert json.loads(json.dumps(to_json(found)))[0]["coverage"] == [0.0, 0.0, 0.0]
+    plot(found, tmp_path / "deep" / "plot.svg")
+    assert "F1" in (tmp_path / "deep" / "plot.svg").read_text()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        plot(found, tmp_path / "plot.exe")
+
+
+def write_split(folder: Path, rows: list[tuple[str, str]], encoding: str = "utf-8") -> None:
+    with (folder / "harmful_image_test_ann.csv").open("w", newline="", encoding=encoding) as file:
+        writer = csv.writer(file)
+        writer.writerow(["imagePath", "decision", "harmfulType"])
+        writer.writerows((*row, "naïve, \n text") for row in rows)
+
+
+def test_a_split_keeps_what_can_be_read_and_names_the_rest(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"not a picture")
+    write_split(tmp_path, [("a.png", "yes"), ("b.png", "no"), ("c.png", "no"), ("a.png", "error")], "iso-8859-1")
+    (tmp_path / "scenes_test.jsonl").write_text('{"id": "a", "group": "g"}\n')
+    found = load_split(tmp_path, "test")
+    assert [(item.id, item.harmful, item.group) for item in found.items] == [("a", True, "g")]
+    assert found.left_out.keys() == {"b.png", "c.png", "a.png"}
+    assert found.left_out["a.png"] == "its decision is 'error', neither yes nor no"
+    assert split_names(tmp_path) == ("test",)
+    assert len(load_split(tmp_path, "test", count=1).left_out) == 0
+
+
+def test_a_missing_split_or_column_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_split(tmp_path, "test")
+    (tmp_path / "harmful_image_test_ann.csv").write_text("imagePath,label\na.png,yes\n")
+    with pytest.raises(ConfigError, match="no column 'decision'"):
+        load_split(tmp_path, "test")
+
+
+def ablate(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "judge.cli", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_the_command_measures_the_embedded_model(tmp_path: Path) -> None:
+    made = ablate("stickers", "generate", str(tmp_path), "--count", "6", "--split", "calibration", "--split", "test")
+    assert made.returncode == 0, made.stderr
+    chosen = ("--setting", "policy in one prompt", "--setting", "chain + region")
+    done = ablate("ablate", str(tmp_path), *chosen, "--json", "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [(row["setting"], row["split"], row["count"]) for row in found] == [
+        ("policy in one prompt", "test", 6),
+        ("chain + region", "test", 6),
+    ]
+    assert found[1]["tokens"] > found[0]["tokens"] > 100
+    assert (tmp_path / "out" / "ablation.png").stat().st_size > 5_000
+    assert json.loads((tmp_path / "out" / "ablation.json").read_text()) == found
+    chosen_config = load_config(tmp_path / "out" / "settings" / "chain-region.yaml")
+    assert chosen_config.cascade.region.localizer == "occlusion"
+
+
+def test_wrong_use_is_told(tmp_path: Path) -> None:
+    nothing = ablate("ablate", str(tmp_path))
+    assert (nothing.returncode, nothing.stdout) == (2, "")
+    assert "has no split to report" in nothing.stderr
