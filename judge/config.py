@@ -392,6 +392,12 @@ class EngineConfig(Settings):
     """Revision of a Hugging Face id; None = its default branch. For a server it only goes into the model's digest."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for models whose code you have read."""
+    canary: Literal["off", "warn", "strict"] = "warn"
+    """Scores that drifted from the model's record (`judge.canary`): not looked for, a warning and a notice in every
+    verdict, or a refusal to start, then also where there is no record. Costs 12 questions where there is a record of
+    this model; for a server there is none unless you make one."""
+    canary_file: Path | None = None
+    """Your own record, made by `judge canary record`; None = the one that ships for the model's name, if any."""
     openai: OpenAIOptions = OpenAIOptions()
     """For the engine `openai` only."""
     vllm: VllmOptions = VllmOptions()

@@ -43,6 +43,7 @@ class Judge:
         priors: Where text-only readings are kept; None = as `config` says.
         stages: The slow stages in their order; None = as `config` says.
         scan: The relevance scan; None = as `config` says.
+        notices: What readers of every verdict must know beside what the judge itself knows, e.g. of the canary.
 
     Raises:
         ConfigError: The engine lacks what the pipeline, a stage or the preset needs, or wants to be asked in an unknown
@@ -58,8 +59,10 @@ class Judge:
         priors: PriorStore | None = None,
         stages: Sequence[SlowStage] | None = None,
         scan: RelevanceScan | None = None,
+        notices: Sequence[str] = (),
     ) -> None:
         self._config = config or JudgeConfig()
+        self._standing_notices = (NO_GUARANTEE, *notices)
         prior = "none" in references(self._config.thresholds)
         writes = self._config.cascade.reasoning.enabled
         check_capabilities(engine, Capabilities(generation=writes, text_only=prior))
@@ -172,7 +175,7 @@ class Judge:
 
     def _notices(self, board: MediaBoard) -> tuple[str, ...]:
         info = self._engine.info
-        notices = [NO_GUARANTEE]
+        notices = [*self._standing_notices]
         if info.domain:
             notices.append(f"{info.name} judges only its domain: {info.domain.description}")
             notices += _domain_reading(info.domain, [frame.last() for frame in board.frames])

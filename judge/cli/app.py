@@ -18,12 +18,16 @@ from judge import __version__
 from judge.assets import constitution_names, constitution_path
 from judge.cli.ablate import EXAMPLES as ABLATE_EXAMPLES
 from judge.cli.ablate import ablate
+from judge.cli.canary import canary_app
+from judge.cli.files import write_text
 from judge.cli.models import models
 from judge.cli.score import engine_failed, score_all
+from judge.cli.settings import override_engine
+from judge.cli.start import start_engine
 from judge.cli.table import print_explanation, print_table
 from judge.config import EngineConfig, JudgeConfig, Preset, load_config
 from judge.constitution import check_file, load_constitution
-from judge.engines.build import ENGINES, build_engine
+from judge.engines.build import ENGINES
 from judge.errors import ConfigError, JudgeError
 from judge.media import FoundInput, Permissions, expand_inputs
 from judge.pipeline import Judge
@@ -57,6 +61,7 @@ app = typer.Typer(
 )
 constitution_app = typer.Typer(no_args_is_help=True, help="Work with constitutions.")
 app.add_typer(constitution_app, name="constitution")
+app.add_typer(canary_app, name="canary")
 app.command()(models)
 
 
@@ -116,7 +121,8 @@ def score(  # noqa: PLR0917  (one parameter per option)
         default = EngineConfig()
         if model is None and (settings.engine.name, settings.engine.model) == (default.name, default.model):
             messages.print(f"note: {_EMBEDDED}", style="yellow")
-        judge = Judge(build_engine(settings.engine), policy, settings)
+        running, notices = start_engine(settings.engine, messages)
+        judge = Judge(running, policy, settings, notices=notices)
     cards: list[Card] = []
     rows: list[ScoreRow] = []
     permissions = Permissions(files=True, urls=allow_urls)
@@ -135,7 +141,7 @@ def score(  # noqa: PLR0917  (one parameter per option)
         for row in rows:
             print_explanation(console, row)
     if report:
-        _write(report, render_page(cards))
+        write_text(report, render_page(cards))
         messages.print(f"report: {report}")
     raise typer.Exit(_exit_code(rows, fail_on))
 
@@ -151,13 +157,12 @@ def _settings(
 ) -> JudgeConfig:
     """The configuration file with the options laid over it."""
     base = load_config(config) if config else JudgeConfig()
-    options = {"name": engine, "model": model, "device": device, "dtype": dtype}
-    chosen = {name: value for name, value in options.items() if value}
     known: tuple[Preset, ...] = get_args(Preset)
     if preset is not None and preset not in known:
         raise ConfigError(f"unknown preset '{preset}'", hint=f"one of {', '.join(known)}")
     thresholds = base.thresholds.model_copy(update={"preset": preset} if preset else {})
-    return base.model_copy(update={"engine": base.engine.model_copy(update=chosen), "thresholds": thresholds})
+    chosen = override_engine(base.engine, engine=engine, model=model, device=device, dtype=dtype)
+    return base.model_copy(update={"engine": chosen, "thresholds": thresholds})
 
 
 def _with_stages(settings: JudgeConfig, region: RegionLocalizer | None, reason: bool | None) -> JudgeConfig:
@@ -176,14 +181,6 @@ def _exit_code(rows: list[ScoreRow], fail_on: FailOn | None) -> int:
     if (fail_on and unsafe) or (fail_on is FailOn.uncertain and uncertain):
         return EXIT_FAIL_ON
     return EXIT_SOME_FAILED if any(row.error or engine_failed(row) for row in rows) else 0
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"'{path}' cannot be written: {error.strerror}") from error
 
 
 app.command(epilog=ABLATE_EXAMPLES)(ablate)
