@@ -7,7 +7,7 @@ Source: Bryant, "Graph-Based Algorithms for Boolean Function Manipulation", IEEE
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import assert_never
@@ -54,6 +54,24 @@ class Diagram:
             if number in reached:
                 reached.update(self.nodes[number - 2][1:])
         return frozenset(self.variables[self.nodes[number - 2][0]] for number in reached if number > TRUE)
+
+    def holds(self, true_names: Container[str]) -> bool:
+        """Its value if exactly these names are true."""
+        number = self.root
+        while number > TRUE:
+            variable, low, high = self.nodes[number - 2]
+            number = high if self.variables[variable] in true_names else low
+        return number == TRUE
+
+    def example(self) -> dict[str, bool] | None:
+        """Values of some names that make it true whatever the others are, few of them true; None if nothing does."""
+        values: dict[str, bool] = {}
+        number = self.root
+        while number > TRUE:
+            variable, low, high = self.nodes[number - 2]
+            values[self.variables[variable]] = low == FALSE
+            number = high if low == FALSE else low
+        return values if number == TRUE else None
 
     def probability(self, p_true: Mapping[str, float]) -> float:
         """P(true) if the names are independent; `p_true` has every name in `variables`."""

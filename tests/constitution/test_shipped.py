@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from judge.constitution import Constitution, check_file, check_text, evaluate, load_constitution, parse_constitution
+from judge.constitution.lint import lint_file
 
 FOLDER = Path(__file__).parents[2] / "constitutions"
 
@@ -19,6 +20,12 @@ def general() -> Constitution:
 
 def test_general_policy_is_free_of_errors_and_warnings() -> None:
     assert check_file(FOLDER / "general.yaml") == ()
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_policy_is_free_of_lint_warnings(path: Path) -> None:
+    findings = lint_file(path).findings
+    assert [str(finding) for finding in findings if finding.severity != "note"] == []
 
 
 def test_general_policy_covers_the_harms_it_promises(general: Constitution) -> None:
