@@ -29,11 +29,13 @@ class Diagram:
         variables: Names, in the order they are tested.
         nodes: `(variable, number if false, number if true)`.
         root: The number of the top.
+        work: Tree nodes visited to build it.
     """
 
     variables: tuple[str, ...]
     nodes: tuple[tuple[int, int, int], ...]
     root: int
+    work: int = 0
 
     def given(self, known: Mapping[str, bool]) -> Diagram:
         """The diagram of what is left once the values of some names are known."""
@@ -91,7 +93,7 @@ def diagram(expression: Expression) -> Diagram:
     """
     builder = _Builder(names(expression))
     root = builder.build(expression)
-    return Diagram(builder.variables, tuple(builder.table.nodes), root)
+    return Diagram(builder.variables, tuple(builder.table.nodes), root, builder.work)
 
 
 class _Table:
@@ -117,7 +119,7 @@ class _Builder:
         self.table = _Table()
         self._rank = {name: rank for rank, name in enumerate(variables)}
         self._built: dict[Expression, int] = {}
-        self._work = 0
+        self.work = 0
 
     def build(self, rest: Expression | bool) -> int:
         if isinstance(rest, bool):
@@ -131,8 +133,8 @@ class _Builder:
         return self._built[rest]
 
     def _spend(self, rest: Expression) -> None:
-        self._work += _size(rest)
-        if self._work > MAX_WORK:
+        self.work += _size(rest)
+        if self.work > MAX_WORK:
             raise ConstitutionError(
                 "repeats too many preconditions to be evaluated exactly", hint="split the rule into several rules"
             )

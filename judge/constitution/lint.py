@@ -78,7 +78,8 @@ def lint_text(text: str, source: str) -> Report:
     used = {(line, each.kind) for each in accepted for line in _allowing_lines(each, draft.document, allowed)}
     findings = [problem for problem in found if problem not in accepted]
     findings += placed(_idle_comments(allowed, used), draft.document, source)
-    return Report(tuple(sorted(findings, key=lambda each: each.line)[:MAX_PROBLEMS]), accepted)
+    gravest = sorted(findings, key=lambda each: each.severity == "note")[:MAX_PROBLEMS]
+    return Report(tuple(sorted(gravest, key=lambda each: each.line)), accepted)
 
 
 def _findings(constitution: Constitution) -> Iterator[Problem]:

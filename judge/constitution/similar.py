@@ -1,4 +1,4 @@
-"""Preconditions that say nearly the same, or the opposite: asked twice, and answered differently where they should agree.
+"""Preconditions that say nearly the same, or the opposite: asked twice, and perhaps answered against each other.
 
 Compared by their telling words (without articles, "there is", "visible", plural endings), then by three-letter pieces.
 """
@@ -17,10 +17,8 @@ from judge.errors import quoted
 
 MIN_SIMILARITY = 0.9
 """Dice coefficient of the sets of three-letter pieces, from which two statements are called alike."""
-_EMPTY_WORDS = frozenset(
-    "a an any are at be been being can frame image in is least one photo picture present seen shown some the there "
-    "this visible".split()
-)
+_EMPTY = "a an any are be been being can frame image is photo picture present seen shown some the there this visible"
+_EMPTY_WORDS = frozenset(_EMPTY.split())
 _warning = partial(Problem, severity="warning")
 _note = partial(Problem, severity="note")
 
@@ -63,7 +61,7 @@ def _alike(preconditions: Sequence[Precondition]) -> Iterator[Problem]:
 
 
 def _telling_words(statement: str) -> tuple[str, ...]:
-    words = re.findall(r"\w+", NEGATION.sub(" ", re.sub(r"['’]s\b", "", statement.lower())))
+    words = re.findall(r"\w+", NEGATION.sub(" ", re.sub(r"['\u2019]s\b", "", statement.lower())))
     return tuple(_singular(word) for word in words if word not in _EMPTY_WORDS)
 
 
