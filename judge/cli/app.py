@@ -18,19 +18,20 @@ from judge import __version__
 from judge.assets import constitution_names, constitution_path, model_names, model_path
 from judge.cli.ablate import EXAMPLES as ABLATE_EXAMPLES
 from judge.cli.ablate import ablate
+from judge.cli.constitution import constitution_app
+from judge.cli.options import EXIT_FAIL_ON, EXIT_SOME_FAILED, EXIT_USAGE, judge_settings, write_page
 from judge.cli.score import engine_failed, score_all
 from judge.cli.table import print_explanation, print_table
-from judge.config import EngineConfig, JudgeConfig, Preset, load_config
-from judge.constitution import check_file, load_constitution
+from judge.config import EngineConfig, JudgeConfig, Preset
+from judge.constitution import load_constitution
 from judge.engines.build import ENGINES, build_engine
 from judge.engines.model_folder import read_card
-from judge.errors import ConfigError, JudgeError
+from judge.errors import JudgeError
 from judge.media import FoundInput, Permissions, expand_inputs
 from judge.pipeline import Judge
 from judge.report.page import Card, render_page
 from judge.types import ScoreRow
 
-EXIT_USAGE, EXIT_SOME_FAILED, EXIT_FAIL_ON = 2, 3, 10
 _EMBEDDED = "no --model given: the embedded model answers; it judges scenes of emoji stickers only, never photographs"
 _EXAMPLES = """
 Examples:
@@ -55,7 +56,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-constitution_app = typer.Typer(no_args_is_help=True, help="Work with constitutions.")
 app.add_typer(constitution_app, name="constitution")
 
 
@@ -105,7 +105,7 @@ def score(  # noqa: PLR0917  (one parameter per option)
     allow_urls: Annotated[bool, typer.Option(help="Fetch http(s) URLs given as inputs.")] = False,
 ) -> None:
     """Judge images: unsafe, safe or uncertain, with the rule and the reason."""
-    settings = _settings(config, engine=engine, model=model, preset=preset, device=device, dtype=dtype)
+    settings = judge_settings(config, engine=engine, model=model, preset=preset, device=device, dtype=dtype)
     settings = _with_stages(settings, region, reason)
     console, messages = Console(width=None if sys.stdout.isatty() else 150), Console(stderr=True)
     policy = load_constitution(constitution_path(constitution))
@@ -134,29 +134,9 @@ def score(  # noqa: PLR0917  (one parameter per option)
         for row in rows:
             print_explanation(console, row)
     if report:
-        _write(report, render_page(cards))
+        write_page(report, render_page(cards))
         messages.print(f"report: {report}")
     raise typer.Exit(_exit_code(rows, fail_on))
-
-
-def _settings(
-    config: Path | None,
-    *,
-    engine: str | None,
-    model: str | None,
-    preset: str | None,
-    device: str | None,
-    dtype: str | None,
-) -> JudgeConfig:
-    """The configuration file with the options laid over it."""
-    base = load_config(config) if config else JudgeConfig()
-    options = {"name": engine, "model": model, "device": device, "dtype": dtype}
-    chosen = {name: value for name, value in options.items() if value}
-    known: tuple[Preset, ...] = get_args(Preset)
-    if preset is not None and preset not in known:
-        raise ConfigError(f"unknown preset '{preset}'", hint=f"one of {', '.join(known)}")
-    thresholds = base.thresholds.model_copy(update={"preset": preset} if preset else {})
-    return base.model_copy(update={"engine": base.engine.model_copy(update=chosen), "thresholds": thresholds})
 
 
 def _with_stages(settings: JudgeConfig, region: RegionLocalizer | None, reason: bool | None) -> JudgeConfig:
@@ -175,14 +155,6 @@ def _exit_code(rows: list[ScoreRow], fail_on: FailOn | None) -> int:
     if (fail_on and unsafe) or (fail_on is FailOn.uncertain and uncertain):
         return EXIT_FAIL_ON
     return EXIT_SOME_FAILED if any(row.error or engine_failed(row) for row in rows) else 0
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"'{path}' cannot be written: {error.strerror}") from error
 
 
 app.command(epilog=ABLATE_EXAMPLES)(ablate)
@@ -219,23 +191,6 @@ def constitutions(as_json: Annotated[bool, typer.Option("--json")] = False) -> N
     for c in loaded:
         table.add_row(c.name, c.version, str(len(c.rules)), c.description)
     Console().print(table)
-
-
-@constitution_app.command()
-def check(
-    file: Annotated[Path, typer.Argument(help="YAML file.")], as_json: Annotated[bool, typer.Option("--json")] = False
-) -> None:
-    """Check a constitution: errors with file, line, rule and fix. Exits with 2 if there is an error."""
-    problems = check_file(file)
-    if as_json:
-        fields = ("severity", "line", "where", "message", "fix")
-        print(json.dumps([{name: getattr(p, name) for name in fields} for p in problems]))
-    else:
-        for problem in problems:
-            print(problem)
-        if not problems:
-            print(f"{file}: no problems")
-    raise typer.Exit(EXIT_USAGE if any(p.severity == "error" for p in problems) else 0)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
