@@ -133,9 +133,10 @@ def compare(old: Constitution, new: Constitution) -> Difference:
 
 
 def matched_ids(old: Sequence[Precondition], new: Sequence[Precondition]) -> dict[str, str]:
-    """Old id -> the name under which the new constitution knows the precondition; `old:ID` if it does not.
+    """Old id -> the id under which the new constitution knows the precondition, or one that it does not have.
 
-    The same statement comes first: under the same id, else under another. Then the same id, reworded.
+    The same statement comes first: under the same id, else under another. Then the same id, reworded. What is removed
+    keeps its id, or is called `old:ID` if that is the id of something else now.
     """
     by_id = {each.id: each for each in new}
     matched = {each.id: each.id for each in old if each.id in by_id and by_id[each.id].statement == each.statement}
@@ -146,7 +147,7 @@ def matched_ids(old: Sequence[Precondition], new: Sequence[Precondition]) -> dic
     taken = set(matched.values())
     for each in old:
         if each.id not in matched:
-            matched[each.id] = each.id if each.id in by_id and each.id not in taken else f"old:{each.id}"
+            matched[each.id] = f"old:{each.id}" if each.id in taken else each.id
     return matched
 
 
@@ -165,8 +166,9 @@ def _preconditions(old: Constitution, new: Constitution, ids: Mapping[str, str])
         if was.focus != each.focus:
             focus = ", ".join(was.focus), ", ".join(each.focus)
             yield PreconditionChange(id=each.id, change="refocused", old=focus[0], new=focus[1], rules=users)
+    known = {each.id for each in new.preconditions}
     for was in old.preconditions:
-        if ids[was.id].startswith("old:"):
+        if ids[was.id] not in known:
             yield PreconditionChange(id=was.id, change="removed", old=was.statement, rules=_users(old, was.id))
 
 
