@@ -206,6 +206,7 @@ def test_many_overlapping_rules_end_in_time() -> None:
     statements = {f"p{n}": f"Number {n} stands on a wall." for n in range(50)}
     triples = [(n % 50, n * 7 % 50, n * 13 % 49) for n in range(1_000)]
     rules = {f"r{n}": f"p{a} and p{b} and not p{c}" for n, (a, b, c) in enumerate(triples) if len({a, b, c}) == 3}
+    rules["wide"] = "p1"
     found = lint_text(policy(statements, rules), "p.yaml").findings
     assert {each.kind for each in found if each.severity == "warning"} == {"overlap"}
 
