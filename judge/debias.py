@@ -43,6 +43,11 @@ def references(thresholds: Thresholds) -> tuple[Reference, ...]:
     assert_never(thresholds.preset)
 
 
+def missing_references(readings: Readings, thresholds: Thresholds) -> list[Reference]:
+    """References that the preset needs and that were not read."""
+    return [name for name in references(thresholds) if _reference(readings, name) is None]
+
+
 def settle(readings: Readings, thresholds: Thresholds, precondition_id: str = "") -> Settled:
     """Apply the preset and, where a region was removed, the region test.
 
@@ -50,7 +55,7 @@ def settle(readings: Readings, thresholds: Thresholds, precondition_id: str = ""
     region is so small that it was asked about alone, that reading stands for p (source: CLUE, section 3.4).
     """
     observed = readings.references.get("crop", readings.observed)
-    missing = [name for name in references(thresholds) if _reference(readings, name) is None]
+    missing = missing_references(readings, thresholds)
     if missing:
         return Settled("undecided", observed, f"the reading {_NAMES[missing[0]]} is missing")
     settled = _by_preset(observed, readings, thresholds, thresholds.corpus.get(precondition_id))

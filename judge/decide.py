@@ -43,7 +43,6 @@ def decide_rule(
     asked = [evidence[name] for name in names(expression) if name in evidence]
     outcomes = {item.precondition_id: item.outcome for item in asked}
     outcome = _RULE_OUTCOMES[evaluate(expression, outcomes)]
-    open_names = deciding(expression, outcomes)
     probabilities = dict.fromkeys(names(expression), _UNKNOWN)
     probabilities |= {item.precondition_id: item.probability for item in asked}
     return RuleDecision(
@@ -55,9 +54,16 @@ def decide_rule(
         stage="none" if outcome == "abstained" else _settled_at(expression, asked),
         expression=canonical(expression),
         frame_index=frame_index,
-        reason="; ".join(_why_open(name, evidence) for name in names(expression) if name in open_names),
+        reason=why_open(expression, evidence),
         evidence=tuple(asked),
     )
+
+
+def why_open(expression: Expression, evidence: Mapping[str, Evidence]) -> str:
+    """Why the evidence leaves an expression undecided, precondition by precondition; empty if it decides it."""
+    open_names = deciding(expression, {name: item.outcome for name, item in evidence.items()})
+    reasons = {name: evidence[name].reason if name in evidence else "not asked" for name in open_names}
+    return "; ".join(f"{name}: {reasons[name]}" for name in names(expression) if name in open_names)
 
 
 def abstain(decision: RuleDecision, reason: str) -> RuleDecision:
@@ -156,10 +162,6 @@ def _rank(outcome: RuleOutcome) -> int:
         case "not_violated":
             return 0
     assert_never(outcome)
-
-
-def _why_open(name: str, evidence: Mapping[str, Evidence]) -> str:
-    return f"{name}: {evidence[name].reason if name in evidence else 'not asked'}"
 
 
 def _why_uncertain(abstained: Sequence[RuleDecision], n_rules: int) -> str:

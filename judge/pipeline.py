@@ -159,6 +159,8 @@ class Judge:
         decision = decide(rules)
         return Verdict(
             media_id=board.media.id,
+            media_kind=board.media.kind,
+            n_frames=len(board.frames),
             constitution=f"{self._constitution.name}@{self._constitution.version}",
             decision=decision.label,
             flagged=decision.flagged,

@@ -276,6 +276,10 @@ class Verdict(Wire):
 
     media_id: str
     """sha256 of the media's bytes."""
+    media_kind: MediaKind | None = None
+    """What it is; None in verdicts of versions that did not say."""
+    n_frames: int | None = None
+    """Frames judged; None in verdicts of versions that did not say."""
     constitution: str
     """`name@version`."""
     decision: DecisionLabel

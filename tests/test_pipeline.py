@@ -84,6 +84,8 @@ async def test_an_unsafe_picture_gets_a_whole_verdict() -> None:
     threat, drunk = verdict.rules
     assert verdict.model_dump(exclude={"rules", "timings_ms"}) == {
         "media_id": "abc",
+        "media_kind": "image",
+        "n_frames": 1,
         "constitution": "small@2",
         "decision": "unsafe",
         "flagged": True,

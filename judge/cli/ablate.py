@@ -20,7 +20,7 @@ from judge.bench.ablation import Ablation, Run, Setting, settings
 from judge.bench.ablation_table import plot, rows, table, to_json
 from judge.bench.labelled import LabelledSet, load_split, split_names
 from judge.cli.files import write_text
-from judge.cli.settings import override_engine
+from judge.cli.options import override_engine
 from judge.cli.start import start_engine
 from judge.config import JudgeConfig, load_config
 from judge.constitution import load_constitution

@@ -19,22 +19,22 @@ from judge.assets import constitution_names, constitution_path
 from judge.cli.ablate import EXAMPLES as ABLATE_EXAMPLES
 from judge.cli.ablate import ablate
 from judge.cli.canary import canary_app
+from judge.cli.constitution import constitution_app
 from judge.cli.files import write_text
 from judge.cli.models import models
+from judge.cli.options import EXIT_FAIL_ON, EXIT_SOME_FAILED, EXIT_USAGE, judge_settings
 from judge.cli.score import engine_failed, score_all
-from judge.cli.settings import override_engine
 from judge.cli.start import start_engine
 from judge.cli.table import print_explanation, print_table
-from judge.config import EngineConfig, JudgeConfig, Preset, load_config
-from judge.constitution import check_file, load_constitution
+from judge.config import EngineConfig, JudgeConfig, Preset
+from judge.constitution import load_constitution
 from judge.engines.build import ENGINES
-from judge.errors import ConfigError, JudgeError
+from judge.errors import JudgeError
 from judge.media import FoundInput, Permissions, expand_inputs
 from judge.pipeline import Judge
 from judge.report.page import Card, render_page
 from judge.types import ScoreRow
 
-EXIT_USAGE, EXIT_SOME_FAILED, EXIT_FAIL_ON = 2, 3, 10
 _EMBEDDED = "no --model given: the embedded model answers; it judges scenes of emoji stickers only, never photographs"
 _EXAMPLES = """
 Examples:
@@ -59,7 +59,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-constitution_app = typer.Typer(no_args_is_help=True, help="Work with constitutions.")
 app.add_typer(constitution_app, name="constitution")
 app.add_typer(canary_app, name="canary")
 app.command()(models)
@@ -111,7 +110,7 @@ def score(  # noqa: PLR0917  (one parameter per option)
     allow_urls: Annotated[bool, typer.Option(help="Fetch http(s) URLs given as inputs.")] = False,
 ) -> None:
     """Judge images: unsafe, safe or uncertain, with the rule and the reason."""
-    settings = _settings(config, engine=engine, model=model, preset=preset, device=device, dtype=dtype)
+    settings = judge_settings(config, engine=engine, model=model, preset=preset, device=device, dtype=dtype)
     settings = _with_stages(settings, region, reason)
     console, messages = Console(width=None if sys.stdout.isatty() else 150), Console(stderr=True)
     policy = load_constitution(constitution_path(constitution))
@@ -144,25 +143,6 @@ def score(  # noqa: PLR0917  (one parameter per option)
         write_text(report, render_page(cards))
         messages.print(f"report: {report}")
     raise typer.Exit(_exit_code(rows, fail_on))
-
-
-def _settings(
-    config: Path | None,
-    *,
-    engine: str | None,
-    model: str | None,
-    preset: str | None,
-    device: str | None,
-    dtype: str | None,
-) -> JudgeConfig:
-    """The configuration file with the options laid over it."""
-    base = load_config(config) if config else JudgeConfig()
-    known: tuple[Preset, ...] = get_args(Preset)
-    if preset is not None and preset not in known:
-        raise ConfigError(f"unknown preset '{preset}'", hint=f"one of {', '.join(known)}")
-    thresholds = base.thresholds.model_copy(update={"preset": preset} if preset else {})
-    chosen = override_engine(base.engine, engine=engine, model=model, device=device, dtype=dtype)
-    return base.model_copy(update={"engine": chosen, "thresholds": thresholds})
 
 
 def _with_stages(settings: JudgeConfig, region: RegionLocalizer | None, reason: bool | None) -> JudgeConfig:
@@ -201,23 +181,6 @@ def constitutions(as_json: Annotated[bool, typer.Option("--json")] = False) -> N
     for c in loaded:
         table.add_row(c.name, c.version, str(len(c.rules)), c.description)
     Console().print(table)
-
-
-@constitution_app.command()
-def check(
-    file: Annotated[Path, typer.Argument(help="YAML file.")], as_json: Annotated[bool, typer.Option("--json")] = False
-) -> None:
-    """Check a constitution: errors with file, line, rule and fix. Exits with 2 if there is an error."""
-    problems = check_file(file)
-    if as_json:
-        fields = ("severity", "line", "where", "message", "fix")
-        print(json.dumps([{name: getattr(p, name) for name in fields} for p in problems]))
-    else:
-        for problem in problems:
-            print(problem)
-        if not problems:
-            print(f"{file}: no problems")
-    raise typer.Exit(EXIT_USAGE if any(p.severity == "error" for p in problems) else 0)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})

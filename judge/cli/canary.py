@@ -17,7 +17,7 @@ from rich.table import Table
 
 from judge.canary import CanaryReport, check_canary, find_record, record_canary
 from judge.cli.files import write_text
-from judge.cli.settings import override_engine
+from judge.cli.options import override_engine
 from judge.config import EngineConfig, load_config
 from judge.engines.base import Engine
 from judge.engines.build import build_engine

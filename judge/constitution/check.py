@@ -9,8 +9,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from judge.constitution.document import Document
 from judge.constitution.expression import deciding
 from judge.constitution.load import read_draft, read_text
 from judge.constitution.problems import InvalidConstitution, Problem
@@ -47,10 +49,12 @@ TAXONOMIES: dict[str, tuple[str, ...]] = {
         "Public and personal health",
         "Spam",
     ),
+    "llavaguard": ("O1", "O2", "O3", "O4", "O5", "O6", "O7", "O8", "O9"),
 }
 """Names in taxonomies that we know; a mapping to another taxonomy is not checked."""
 
-_NEGATION = re.compile(r"\b(no|not|never|nobody|nothing|none|neither|without|cannot|\w+n't)\b", re.IGNORECASE)
+_warning = partial(Problem, severity="warning")
+NEGATION = re.compile(r"\b(no|not|never|nobody|nothing|none|neither|without|cannot|\w+n't)\b", re.IGNORECASE)
 
 
 def check_file(path: Path) -> tuple[Problem, ...]:
@@ -69,14 +73,17 @@ def check_text(text: str, source: str) -> tuple[Problem, ...]:
         return error.problems
     if draft.constitution is None:
         return draft.problems
-    warnings = (
-        replace(warning, severity="warning", source=source, line=draft.document.line(warning.path))
-        for warning in _warnings(draft.constitution)
-    )
-    return tuple(sorted(warnings, key=lambda warning: warning.line))
+    return placed(warnings(draft.constitution), draft.document, source)
 
 
-def _warnings(constitution: Constitution) -> Iterator[Problem]:
+def placed(found: Iterable[Problem], document: Document, source: str) -> tuple[Problem, ...]:
+    """The same with file and line, in the order of the lines."""
+    lined = (replace(problem, source=source, line=problem.line or document.line(problem.path)) for problem in found)
+    return tuple(sorted(lined, key=lambda problem: problem.line))
+
+
+def warnings(constitution: Constitution) -> Iterator[Problem]:
+    """What is allowed but will be judged badly, or was hardly meant."""
     used = {rule.category for rule in constitution.rules}
     for category in constitution.categories:
         yield from _category(category, idle=category.id not in used)
@@ -90,37 +97,43 @@ def _warnings(constitution: Constitution) -> Iterator[Problem]:
 def _category(category: Category, *, idle: bool) -> Iterator[Problem]:
     where, path = f"category {quoted(category.id)}", ("categories", category.id)
     if idle:
-        yield Problem("no rule belongs to it", where, "add a rule, or remove it", path=path)
+        yield _warning("no rule belongs to it", where, "add a rule, or remove it", path=path, kind="idle-category")
     for taxonomy, mapped in category.mappings.items():
         known = TAXONOMIES.get(taxonomy)
         for name in mapped:
             if known is not None and name not in known:
                 message = f"{quoted(taxonomy)} has no category {quoted(name)}"
-                yield Problem(message, where, did_you_mean(name, known), path=(*path, "mappings", taxonomy))
+                fix = did_you_mean(name, known)
+                yield _warning(message, where, fix, path=(*path, "mappings", taxonomy), kind="mapping")
 
 
 def _precondition(precondition: Precondition, first: str) -> Iterator[Problem]:
     where, path = f"precondition {quoted(precondition.id)}", ("preconditions", precondition.id)
     if not precondition.focus:
-        yield Problem("has no focus", where, "list the objects to look at: focus: [knife, hand]", path=path)
-    negation = _NEGATION.search(precondition.statement)
+        fix = "list the objects to look at: focus: [knife, hand]"
+        yield _warning("has no focus", where, fix, path=path, kind="no-focus")
+    negation = NEGATION.search(precondition.statement)
     if negation:
         fix = "say what is visible, and write 'not' in violated_when"
-        yield Problem(f"statement is negative: {quoted(negation.group())}", where, fix, path=(*path, "statement"))
+        message = f"statement is negative: {quoted(negation.group())}"
+        yield _warning(message, where, fix, path=(*path, "statement"), kind="negative")
     if first != precondition.id:
         fix = "use one of the two"
-        yield Problem(f"same statement as {quoted(first)}", where, fix, path=(*path, "statement"))
+        message = f"same statement as {quoted(first)}"
+        yield _warning(message, where, fix, path=(*path, "statement"), kind="duplicate")
 
 
 def _rule(rule: Rule, expression: Expression) -> Iterator[Problem]:
     where, path = f"rule {quoted(rule.id)}", ("rules", rule.id)
     if not rule.source:
-        yield Problem("has no source", where, "say where the rule comes from", path=path)
+        yield _warning("has no source", where, "say where the rule comes from", path=path, kind="no-source")
     for id in sorted(set(names(expression)) - deciding(expression, {})):
         message = f"{quoted(id)} makes no difference to violated_when"
-        yield Problem(message, where, "remove it, or mend the expression", path=(*path, "violated_when"))
+        fix = "remove it, or mend the expression"
+        yield _warning(message, where, fix, path=(*path, "violated_when"), kind="no-difference")
     for id in _repeated(expression):
-        yield Problem(f"at_least counts {quoted(id)} twice", where, "list it once", path=(*path, "violated_when"))
+        message = f"at_least counts {quoted(id)} twice"
+        yield _warning(message, where, "list it once", path=(*path, "violated_when"), kind="counted-twice")
 
 
 def _repeated(expression: Expression) -> Iterable[str]:

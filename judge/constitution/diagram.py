@@ -7,7 +7,7 @@ Source: Bryant, "Graph-Based Algorithms for Boolean Function Manipulation", IEEE
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import assert_never
@@ -29,11 +29,13 @@ class Diagram:
         variables: Names, in the order they are tested.
         nodes: `(variable, number if false, number if true)`.
         root: The number of the top.
+        work: Tree nodes visited to build it.
     """
 
     variables: tuple[str, ...]
     nodes: tuple[tuple[int, int, int], ...]
     root: int
+    work: int = 0
 
     def given(self, known: Mapping[str, bool]) -> Diagram:
         """The diagram of what is left once the values of some names are known."""
@@ -55,6 +57,24 @@ class Diagram:
                 reached.update(self.nodes[number - 2][1:])
         return frozenset(self.variables[self.nodes[number - 2][0]] for number in reached if number > TRUE)
 
+    def holds(self, true_names: Container[str]) -> bool:
+        """Its value if exactly these names are true."""
+        number = self.root
+        while number > TRUE:
+            variable, low, high = self.nodes[number - 2]
+            number = high if self.variables[variable] in true_names else low
+        return number == TRUE
+
+    def example(self) -> dict[str, bool] | None:
+        """Values of some names that make it true whatever the others are, few of them true; None if nothing does."""
+        values: dict[str, bool] = {}
+        number = self.root
+        while number > TRUE:
+            variable, low, high = self.nodes[number - 2]
+            values[self.variables[variable]] = low == FALSE
+            number = high if low == FALSE else low
+        return values if number == TRUE else None
+
     def probability(self, p_true: Mapping[str, float]) -> float:
         """P(true) if the names are independent; `p_true` has every name in `variables`."""
         values = [0.0, 1.0]
@@ -73,7 +93,7 @@ def diagram(expression: Expression) -> Diagram:
     """
     builder = _Builder(names(expression))
     root = builder.build(expression)
-    return Diagram(builder.variables, tuple(builder.table.nodes), root)
+    return Diagram(builder.variables, tuple(builder.table.nodes), root, builder.work)
 
 
 class _Table:
@@ -99,7 +119,7 @@ class _Builder:
         self.table = _Table()
         self._rank = {name: rank for rank, name in enumerate(variables)}
         self._built: dict[Expression, int] = {}
-        self._work = 0
+        self.work = 0
 
     def build(self, rest: Expression | bool) -> int:
         if isinstance(rest, bool):
@@ -113,8 +133,8 @@ class _Builder:
         return self._built[rest]
 
     def _spend(self, rest: Expression) -> None:
-        self._work += _size(rest)
-        if self._work > MAX_WORK:
+        self.work += _size(rest)
+        if self.work > MAX_WORK:
             raise ConstitutionError(
                 "repeats too many preconditions to be evaluated exactly", hint="split the rule into several rules"
             )

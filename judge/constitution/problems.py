@@ -26,23 +26,26 @@ class Problem:
         message: What is wrong.
         where: `rule 'x'`, `precondition 'x'`, `category 'x'`, or empty for the file.
         fix: What to do about it; empty if that is plain.
-        severity: An error prevents the file from being used, a warning does not.
+        severity: An error prevents the file from being used. A warning should be mended, or accepted with a reason; a
+            note is worth a thought.
         path: Where in the document.
         line: 1-based; 0 if no line is to blame.
         source: The file's name.
+        kind: Short name of a warning or note, by which it can be accepted; empty for an error.
     """
 
     message: str
     where: str = ""
     fix: str = ""
-    severity: Literal["error", "warning"] = "error"
+    severity: Literal["error", "warning", "note"] = "error"
     path: Place = ()
     line: int = 0
     source: str = ""
+    kind: str = ""
 
     def __str__(self) -> str:
         place = f"{self.source}:{self.line}" if self.line else self.source
-        parts = (place, "warning" if self.severity == "warning" else "", self.where, self.message)
+        parts = (place, "" if self.severity == "error" else self.severity, self.where, self.message)
         return ": ".join(part for part in parts if part) + (f" ({self.fix})" if self.fix else "")
 
 
