@@ -15,6 +15,7 @@ from importlib import resources
 import jinja2
 
 from judge.errors import ConfigError, did_you_mean
+from judge.prompts.quoting import as_words
 from judge.types import Frame, Message, Prompt, PromptLayout, QuestionFormat
 
 TEMPLATES: tuple[str, ...] = ("precondition", "rule", "policy", "describe", "reason", "conclude")
@@ -136,8 +137,8 @@ def reasoning_prompt(statement: str, frames: Sequence[Frame]) -> Prompt:
 
 
 def conclusion_prompt(statement: str, reasoning: str, frames: Sequence[Frame]) -> Prompt:
-    """Behind the model's own reasoning: is the statement true?"""
+    """Behind the model's own reasoning, which is words and nothing else (`as_words`): is the statement true?"""
     first, last = reasoning_prompt(statement, frames), _prompt("conclude", ())
-    messages = (*first.messages, Message("assistant", reasoning), *last.messages)
+    messages = (*first.messages, Message("assistant", as_words(reasoning)), *last.messages)
     digest = hashlib.sha256((first.template_digest + last.template_digest).encode()).hexdigest()
     return Prompt(messages=messages, frames=first.frames, template_digest=digest)

@@ -134,7 +134,7 @@ def test_other_words_are_not_read(text: str) -> None:
 
 @pytest.fixture(scope="module")
 def processor():  # type: ignore[no-untyped-def]
-    return AutoProcessor.from_pretrained(model_path("stickers-vlm"))
+    return AutoProcessor.from_pretrained(model_path("stickers-vlm"))  # type: ignore[no-untyped-call]
 
 
 def test_training_turns_are_the_prompts_of_the_engine(processor) -> None:  # type: ignore[no-untyped-def]
