@@ -13,8 +13,16 @@ from functools import cache
 from typing import Literal, assert_never
 
 from judge.stickers.atlas import SIGN
-from judge.stickers.scene import Relation, Scene, reading_order
-from judge.stickers.statements import SCOPE_STATEMENT, SIGN_KIND_WORDS, Atom, Statement, Truth, article
+from judge.stickers.scene import Scene, reading_order
+from judge.stickers.statements import (
+    SCOPE_STATEMENT,
+    SIGN_KIND_WORDS,
+    Atom,
+    Statement,
+    Truth,
+    article,
+    relation_outcome,
+)
 from judge.stickers.vocabulary import ALL_SIGN_WORDS, CLASSES, CONCEPTS, members, nouns, sign_kind
 from judge.types import Outcome
 
@@ -23,10 +31,6 @@ _VERBS: dict[_Link, str] = {"touching": "touches", "next_to": "is next to"}
 _NOBODY: dict[_Link, str] = {
     "touching": "They do not touch each other.",
     "next_to": "They are not close to each other.",
-}
-_LINKED: dict[_Link, frozenset[Relation]] = {
-    "touching": frozenset({"touching"}),
-    "next_to": frozenset({"touching", "near", "unclear_touch"}),
 }
 _MOST_NAMED = 3
 """Things that are listed one by one; what is left out is not denied."""
@@ -142,7 +146,8 @@ class _Steps:
         return [
             other
             for other in self._order
-            if other != number and relations[min(number, other), max(number, other)] in _LINKED[kind]
+            if other != number
+            and relation_outcome(kind, relations[min(number, other), max(number, other)]) == "satisfied"
         ]
 
     def _signs(self) -> list[str]:
