@@ -83,7 +83,7 @@ class ChatServer:
 
 
 @contextmanager
-def serve_chat(answer: Answer) -> Iterator[ChatServer]:
+def serve_chat(answer: Answer, *, port: int = 0) -> Iterator[ChatServer]:
     site = ChatServer(answer)
 
     class Handler(BaseHTTPRequestHandler):
@@ -121,7 +121,7 @@ def serve_chat(answer: Answer) -> Iterator[ChatServer]:
         def handle_error(self, request: object, client_address: object) -> None:
             pass
 
-    with Server(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", port), Handler) as server:
         site.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()

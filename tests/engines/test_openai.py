@@ -25,6 +25,7 @@ from judge.constitution import parse_constitution
 from judge.engines.base import Capabilities
 from judge.engines.build import build_engine
 from judge.engines.chat_client import Patience
+from judge.engines.circuit_breaker import COOL_DOWN_S
 from judge.engines.encoding import PromptEncoder
 from judge.engines.openai import OpenAIEngine, Spend
 from judge.engines.transformers import TransformersEngine
@@ -63,13 +64,14 @@ class Clock:
     """Waits no time, but remembers; the jitter is always the highest possible."""
 
     waits: list[float] = field(default_factory=list)
+    now_s: float = 0.0
 
     async def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
 
     @property
     def patience(self) -> Patience:
-        return Patience(sleep=self.sleep, uniform=lambda low, high: high, now=lambda: NOW)
+        return Patience(sleep=self.sleep, uniform=lambda low, high: high, now=lambda: NOW, clock=lambda: self.now_s)
 
 
 @pytest.fixture
@@ -319,6 +321,57 @@ def test_a_server_that_is_gone(clock: Clock) -> None:
     error = failure(engine)
     assert "failed 5 times, at last: ConnectError" in error.message
     assert len(clock.waits) == 4
+
+
+def test_after_one_request_has_found_it_gone_the_others_do_not_wait(clock: Clock) -> None:
+    with running(clock) as (engine, server):
+        address = server.base_url
+    failure(engine)
+    clock.waits.clear()
+    for _ in range(3):
+        error = failure(engine)
+        assert f"model server '{address}' could not be reached and was not asked: ConnectError" in error.message
+        assert (error.retryable, clock.waits) == (True, [])
+    clock.now_s = COOL_DOWN_S
+    assert "failed 1 times, at last: ConnectError" in failure(engine).message  # the probe
+    assert "was not asked" in failure(engine).message
+    assert clock.waits == []
+
+
+def test_requests_on_their_way_give_up_with_the_first(clock: Clock) -> None:
+    with running(clock) as (engine, _):
+        pass
+
+    async def all_at_once() -> list[list[ChoiceProbabilities] | BaseException]:
+        calls = [engine.choose([ask(f"dog {i}", GRAY)]) for i in range(40)]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    found = asyncio.run(all_at_once())
+    assert {type(error) for error in found} == {EngineError}
+    assert sum("was not asked" in str(error) for error in found) >= 24  # 16 are on their way at the same time
+
+
+def test_a_server_that_comes_back_is_asked_again(clock: Clock) -> None:
+    with running(clock) as (engine, server):
+        port = server.port
+    failure(engine)
+    with serve_chat(YES, port=port) as server:
+        assert "was not asked" in failure(engine).message
+        assert server.requests == []
+        clock.now_s = COOL_DOWN_S
+        for _ in range(2):
+            assert choose(engine, ask("dog", GRAY))[0].probabilities["Yes"] == pytest.approx(0.75)
+        server.faults.append(refusal(500, "oops"))  # a failure, but of a server that is there: as patient as ever
+        assert choose(engine, ask("dog", GRAY))[0].probabilities["Yes"] == pytest.approx(0.75)
+        assert len(server.requests) == 4
+
+
+def test_a_server_that_answers_only_errors_is_there(clock: Clock) -> None:
+    with running(clock, max_attempts=2) as (engine, server):
+        server.faults.extend([refusal(503, "starting")] * 4)
+        assert "failed 2 times" in failure(engine).message
+        assert "failed 2 times" in failure(engine).message
+        assert len(server.requests) == 4
 
 
 @pytest.mark.parametrize(
