@@ -16,6 +16,7 @@ from PIL import Image
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from judge.config import OpenAIOptions
+from judge.engines.base import JsonSchema
 from judge.errors import EngineError
 from judge.types import Frame, Prompt
 
@@ -137,6 +138,11 @@ def chat_request(prompt: Prompt, urls: Sequence[str], options: OpenAIOptions, fi
     """
     body = {**options.extra_body, **fields, "messages": _messages(prompt, urls, options)}
     return json.dumps(body, allow_nan=False).encode()
+
+
+def response_format(schema: JsonSchema) -> JsonValue:
+    """The field that holds a text to a JSON schema. Strict: without it, some servers take a schema for advice."""
+    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": dict(schema)}}
 
 
 def data_url(frame: Frame, options: OpenAIOptions) -> str:

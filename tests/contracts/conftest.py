@@ -44,7 +44,12 @@ def load_engine(model_folder: Callable[[str], Path]) -> Iterator[Callable[[str],
         @cache
         def load(name: str) -> Engine:
             if name == "scripted":
-                return ScriptedEngine({"dog": 0.9, "cat": Answer(0.2, mass=0.7)}, text_only={"dog": 0.6}, default=0.5)
+                return ScriptedEngine(
+                    {"dog": 0.9, "cat": Answer(0.2, mass=0.7)},
+                    text_only={"dog": 0.6},
+                    default=0.5,
+                    default_generation='{"rating": "Yes", "certainty": 3}',
+                )
             if name == "openai":
                 server = stack.enter_context(serve_chat(hashed))
                 return OpenAIEngine("hashed", OpenAIOptions(base_url=server.base_url))

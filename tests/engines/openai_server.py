@@ -163,7 +163,13 @@ def _completion(choices: list[JSON], prompt_tokens: int, completion_tokens: int,
 
 
 def hashed(request: Request) -> JSON:
-    """Stands for a model: any change of words or pixels changes the numbers, which are spread over spellings."""
+    """Stands for a model: any change of words or pixels changes the numbers, which are spread over spellings.
+
+    Under a schema it writes the one text that the contract suite asks for.
+    """
+    if "response_format" in request.body:
+        words = ['{"rating":', '"Yes",', '"certainty":', "3}"][: request.body["max_tokens"]]
+        return texts(" ".join(words), finish_reason="stop" if len(words) == 4 else "length")
     digest = hashlib.sha256(repr(request.prompt().messages).encode())
     for url in request.urls:
         digest.update(pixels(url).tobytes())

@@ -561,7 +561,7 @@ def test_a_configured_server_becomes_an_engine(tmp_path: Path) -> None:
         (probe,) = server.requests
     assert isinstance(engine, OpenAIEngine)
     assert (engine.info.name, engine.info.runtime, engine.info.domain) == ("some/model", "openai/logprobs-20", None)
-    assert engine.capabilities == Capabilities(max_frames=4)
+    assert engine.capabilities == Capabilities(max_frames=4, structured=True)
     assert (probe.path, probe.body["model"], probe.urls) == ("/v1/chat/completions", "some/model", [])
 
 
@@ -762,6 +762,66 @@ def test_thoughts_without_a_text_are_no_text(clock: Clock) -> None:
         server.answer = always(texts(None, finish_reason="length"))
         with pytest.raises(AnswerError, match=r"wrote no text .* thinking switched off"):
             asyncio.run(engine.generate([ask("scene", GRAY)], max_tokens=5))
+
+
+SCHEMA: dict[str, Any] = {"type": "object", "properties": {"rating": {"enum": ["Yes", "No"]}}}
+
+
+def write_json(engine: OpenAIEngine) -> Generation:
+    return asyncio.run(engine.generate([ask("scene", GRAY)], max_tokens=5, json_schema=SCHEMA))[0]
+
+
+def test_a_schema_is_sent_strictly_and_only_where_one_is_asked_for(clock: Clock) -> None:
+    with running(clock) as (engine, server):
+        server.answer = always(texts('{"rating": "Yes"}'))
+        assert write_json(engine) == Generation('{"rating": "Yes"}', "stop", 7, 2)
+        asyncio.run(engine.generate([ask("scene", GRAY)], max_tokens=5))
+        with_schema, without_schema = (request.body for request in server.requests)
+    wanted = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": SCHEMA}}
+    assert with_schema.pop("response_format") == wanted
+    assert with_schema == without_schema
+
+
+def test_json_that_was_cut_off_says_so(clock: Clock) -> None:
+    with running(clock) as (engine, server):
+        server.answer = always(texts('{"rating":', finish_reason="length"))
+        assert write_json(engine) == Generation('{"rating":', "length", 7, 1)
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_server_without_structured_output_is_told_apart(clock: Clock, status: int) -> None:
+    with running(clock) as (engine, server):
+        server.faults.append(refusal(status, "unknown field 'response_format'"))
+        with pytest.raises(EngineError, match="has no structured output, or none for this JSON schema") as caught:
+            write_json(engine)
+        assert len(server.requests) == 1
+    assert "unknown field 'response_format'" in caught.value.message
+    assert "engine.openai.structured_output" in caught.value.hint
+    assert not caught.value.retryable
+
+
+def test_other_refusals_of_a_schema_are_what_they_are(clock: Clock) -> None:
+    with running(clock) as (engine, server):
+        server.faults.append(refusal(401, "who are you"))
+        with pytest.raises(EngineError, match="refused: status 401") as caught:
+            write_json(engine)
+    assert "structured" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["Yes, a dog.", "", '{"rating": "Yes"', "[" * 100_000])
+def test_a_server_that_leaves_a_schema_aside_is_found_out(clock: Clock, text: str) -> None:
+    with running(clock) as (engine, server):
+        server.answer = always(texts(text))
+        with pytest.raises(AnswerError, match="asked for JSON under a schema and wrote something else") as caught:
+            write_json(engine)
+    assert len(caught.value.message) < 300
+
+
+def test_a_server_that_is_said_to_have_no_structured_output_is_not_asked(clock: Clock) -> None:
+    with running(clock, structured_output=False) as (engine, server):
+        with pytest.raises(EngineError, match="model 'm' cannot be held to a JSON schema here"):
+            write_json(engine)
+        assert (server.requests, engine.capabilities.structured) == ([], False)
 
 
 @pytest.mark.parametrize("temperature", [-0.1, math.nan, math.inf])
