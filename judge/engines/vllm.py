@@ -19,7 +19,7 @@ import torch
 from pydantic import JsonValue
 
 from judge.assets import model_path
-from judge.engines.admission import check_max_tokens, check_prompts, check_schema
+from judge.engines.admission import SchemaRefused, check_max_tokens, check_prompts, check_schema
 from judge.engines.base import YES_NO, Capabilities, JsonSchema, ModelInfo
 from judge.engines.encoding import PromptEncoder
 from judge.engines.loading import (
@@ -180,7 +180,13 @@ class VllmEngine:
         check_max_tokens(max_tokens)
         check_schema(self._info.name, self._capabilities, json_schema)
         check_prompts(self._info.name, self._capabilities, prompts)
-        return await self._call(self._requests.generate(tuple(prompts), max_tokens, temperature, json_schema))
+        try:
+            return await self._call(self._requests.generate(tuple(prompts), max_tokens, temperature, json_schema))
+        except EngineError as error:
+            if json_schema is None or not _is_refusal(error.__cause__):
+                raise
+            reason = f"model '{self._info.name}' cannot write under this JSON schema: {error.__cause__}"
+            raise SchemaRefused(reason) from error.__cause__
 
     async def sleep(self, level: int = 1) -> None:
         """Free the GPU's memory until `wake`; running work is aborted, and calls raise `EngineError` meanwhile.
@@ -382,6 +388,13 @@ def _sampling() -> Callable[..., object]:
         return SamplingParams(detokenize=False, output_kind=RequestOutputKind.FINAL_ONLY, **settings)
 
     return make
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether vLLM will not even try, as against having failed."""
+    from vllm.exceptions import VLLMClientError  # noqa: PLC0415
+
+    return isinstance(error, VLLMClientError)
 
 
 # --- small parts --------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
-from judge.engines.admission import SchemaRefused, check_length
+from judge.engines.admission import check_length
 from judge.engines.answer_tokens import AnswerTokens, answer_tokens, choice_answer, sum_log_masses
 from judge.engines.base import YES_NO, JsonSchema, ModelInfo
 from judge.engines.encoding import PromptEncoder
@@ -87,12 +87,7 @@ class VllmRequests:
     ) -> list[Generation]:
         groups, seeds = await asyncio.to_thread(lambda: (self._group(prompts), sample_seeds(prompts)))
         writing = [self._writing(max_tokens, temperature, seed, schema) for seed in seeds]
-        try:
-            found = await _all(self._write_group(group, writing, max_tokens) for group in groups)
-        except ValueError as error:  # vLLM's own kind of it, for what it will not even try
-            if schema is None:
-                raise
-            raise SchemaRefused(f"model '{self._name}' cannot write under this JSON schema: {error}") from error
+        found = await _all(self._write_group(group, writing, max_tokens) for group in groups)
         texts = {row: text for group in found for row, text in group.items()}
         return [texts[row] for row in range(len(prompts))]
 
