@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,16 +47,22 @@ class SchemaRefused(EngineError):
 
 
 def check_schema(model: str, capabilities: Capabilities, schema: JsonSchema | None) -> None:
-    """Refuse a schema where nothing could hold a text to it.
+    """Refuse a schema that is no JSON, and any where nothing could hold a text to it.
 
     Raises:
-        SchemaRefused: The engine has no structured output.
+        SchemaRefused: It names `model`.
     """
-    if schema is not None and not capabilities.structured:
+    if schema is None:
+        return
+    if not capabilities.structured:
         raise SchemaRefused(
             f"model '{model}' cannot be held to a JSON schema here",
             hint="what the engine logged when it started says why; transformers needs the package llguidance for it",
         )
+    try:
+        json.dumps(dict(schema), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SchemaRefused(f"model '{model}' cannot write under this JSON schema: {error}") from error
 
 
 def check_length(model: str, n_tokens: int, limit: int | None) -> None:

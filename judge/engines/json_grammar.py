@@ -44,7 +44,7 @@ class JsonGrammar:
         from llguidance import LLMatcher  # noqa: PLC0415
 
         # Free white space lets a weak model write nothing else until its tokens are used up.
-        grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides={"whitespace_flexible": False})
+        grammar = LLMatcher.grammar_from_json_schema(json.dumps(dict(schema)), overrides={"whitespace_flexible": False})
         matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
         if matcher.is_error():
             raise SchemaRefused(f"model '{self._name}' cannot write under this JSON schema: {matcher.get_error()}")

@@ -384,7 +384,7 @@ def _sampling() -> Callable[..., object]:
 
     def make(*, json_schema: JsonSchema | None = None, **settings: object) -> object:
         if json_schema is not None:
-            settings["structured_outputs"] = StructuredOutputsParams(json=json.dumps(json_schema))
+            settings["structured_outputs"] = StructuredOutputsParams(json=json.dumps(dict(json_schema)))
         return SamplingParams(detokenize=False, output_kind=RequestOutputKind.FINAL_ONLY, **settings)
 
     return make

@@ -6,12 +6,13 @@ The tolerance between batched and single, shared and plain: 1e-4 in probability 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -181,6 +182,13 @@ def test_text_under_a_schema_fits_it_or_is_refused(engine: Engine) -> None:
         assert [text.finish_reason for text in found] == ["stop"] * 3
         for text in found:
             Rating.model_validate_json(text.text)
+
+
+@pytest.mark.parametrize("schema", [{"minimum": math.nan}, {"enum": [object()]}], ids=["nan", "object"])
+def test_a_schema_that_is_no_json_is_refused(engine: Engine, schema: dict[str, Any]) -> None:
+    with pytest.raises(EngineError, match="JSON schema") as caught:
+        asyncio.run(engine.generate([ask(QUESTIONS[0], frame(1))], max_tokens=4, json_schema=schema))
+    assert not caught.value.retryable
 
 
 def test_text_under_a_schema_that_was_cut_off_says_so(engine: Engine) -> None:
