@@ -19,7 +19,7 @@ from judge.engines.scripted import Answer, ScriptedEngine
 from judge.engines.transformers import TransformersEngine
 from tests.contracts.tiny_models import BUILDERS
 from tests.contracts.vllm_engine import needs_vllm, shared_vllm_engine
-from tests.contracts.vllm_server import shared_vllm_server
+from tests.contracts.vllm_server import TIMEOUT_S, shared_vllm_server
 from tests.engines.openai_server import hashed, serve_chat
 
 MODELS = tuple(BUILDERS)
@@ -65,7 +65,8 @@ def load_engine(model_folder: Callable[[str], Path]) -> Iterator[Callable[[str],
         yield load
 
 
-WITH_VLLM = [pytest.param(name, marks=(pytest.mark.slow, needs_vllm)) for name in ("vllm", "openai-vllm")]
+SLOWLY = (pytest.mark.slow, pytest.mark.timeout(TIMEOUT_S), needs_vllm)
+WITH_VLLM = [pytest.param(name, marks=SLOWLY) for name in ("vllm", "openai-vllm")]
 
 
 @pytest.fixture(params=["scripted", "openai", *MODELS, *WITH_VLLM])

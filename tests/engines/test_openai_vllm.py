@@ -30,9 +30,9 @@ from judge.prompts.render import precondition_prompt
 from judge.stages.prior_store import PriorStore
 from judge.types import ChoiceProbabilities, Media, Message, Prompt, ScoreRow, Verdict
 from tests.contracts.vllm_engine import needs_vllm
-from tests.contracts.vllm_server import VllmServer, shared_vllm_server
+from tests.contracts.vllm_server import TIMEOUT_S, VllmServer, shared_vllm_server
 
-pytestmark = [pytest.mark.slow, needs_vllm]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(TIMEOUT_S), needs_vllm]
 TOLERANCE = 1e-4
 PICTURES = sorted(path for path in sample_media_path("demo").iterdir() if path.suffix in (".png", ".jpg"))
 STATEMENTS = [each.statement for each in load_constitution(constitution_path("general")).preconditions]
