@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table
-from shared_prefix import _prompts, _smolvlm
+from shared_prefix import _prompts, smolvlm_folder
 
 from judge.assets import model_path
 from judge.engines.clip import ClipEmbedder
@@ -42,7 +42,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         embedded = str(model_path("stickers-vlm"))
-        model = embedded if arguments.shape == "embedded" else str(_smolvlm(Path(folder) / "vlm"))
+        model = embedded if arguments.shape == "embedded" else str(smolvlm_folder(Path(folder) / "vlm"))
         engine = TransformersEngine(model, device=arguments.device, batch_size=64)
         embedder = ClipEmbedder(str(_clip(Path(folder) / "clip")), device=arguments.device, local_files_only=True)
         rows = [_measure(engine, embedder, n, arguments.rounds) for n in arguments.questions]

@@ -242,6 +242,9 @@ class OpenAIOptions(Settings):
     """Sent with everything that is sampled; None = not sent, for servers that refuse it."""
     max_frames: Annotated[int, Field(ge=1)] = 8
     """Most frames in one prompt that the server takes."""
+    structured_output: bool = True
+    """The server takes `response_format` with a JSON schema. Not tried at start-up: one that does not take it refuses
+    the first text that needs it."""
     image_format: Literal["png", "jpeg"] = "png"
     """How frames are sent, always inside the request. `png` is lossless; `jpeg` is smaller and changes the answers."""
     jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 95

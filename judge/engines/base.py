@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from pydantic import JsonValue
+
 from judge.types import ChoiceProbabilities, Domain, Frame, Generation, Prompt, QuestionFormat, Region
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 YES_NO: tuple[str, str] = ("Yes", "No")
+JsonSchema = Mapping[str, JsonValue]
 Spellings = Mapping[str, Sequence[str]]
 """Choice -> more words that mean it, exactly as this model writes them: `{"Yes": ["Unsafe"]}` for a guard model."""
 
@@ -30,6 +33,7 @@ class Capabilities:
         images: Prompts may carry frames.
         max_frames: Most frames in one prompt.
         text_only: Prompts may carry no frame at all (the prior reading).
+        structured: `generate` can be held to a JSON schema.
     """
 
     choice_probabilities: bool = True
@@ -37,6 +41,7 @@ class Capabilities:
     images: bool = True
     max_frames: int = 1
     text_only: bool = True
+    structured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,10 @@ class Engine(Protocol):
       honest: it is not computed under a grammar or a token mask. A mass of 0.0 means that no choice was seen at all:
       the probabilities are then placeholders, and the answer counts as unreadable.
     - Prompts about the same frames may come in any order; an engine encodes frames once per batch at most.
+    - `generate` with a `json_schema` gives JSON under that schema where `finish_reason` is "stop". Where it is "length"
+      the text was cut off and is no JSON: nothing closes it. Without `structured`, or for a schema that cannot be
+      enforced, it raises `EngineError`; the schema is never quietly left aside. The words of a prompt should ask for
+      JSON too: a schema only forbids.
     - What cannot be answered raises `EngineError` (the whole batch) and is never returned as a number.
     - Empty `choices` and frames that the engine cannot take raise `EngineError` too.
     """
@@ -82,7 +91,12 @@ class Engine(Protocol):
     async def choose(self, prompts: Sequence[Prompt], choices: Sequence[str] = YES_NO) -> list[ChoiceProbabilities]: ...
 
     async def generate(
-        self, prompts: Sequence[Prompt], *, max_tokens: int, temperature: float = 0.0
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        json_schema: JsonSchema | None = None,
     ) -> list[Generation]: ...
 
     async def close(self) -> None: ...

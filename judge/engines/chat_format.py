@@ -17,6 +17,7 @@ from PIL import Image
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from judge.config import OpenAIOptions
+from judge.engines.base import JsonSchema
 from judge.errors import EngineError
 from judge.types import Frame, Prompt
 
@@ -152,6 +153,11 @@ def chat_request(
     if prompt.layout.answer_prefix:
         body |= {"add_generation_prompt": False, "continue_final_message": True}
     return json.dumps(body, allow_nan=False).encode()
+
+
+def response_format(schema: JsonSchema) -> JsonValue:
+    """The field that holds a text to a JSON schema. Strict: without it, some servers take a schema for advice."""
+    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": dict(schema)}}
 
 
 def data_url(frame: Frame, options: OpenAIOptions) -> str:

@@ -23,14 +23,21 @@ from pydantic import JsonValue
 
 from judge.assets import model_path
 from judge.config import NO_TRAITS, ModelTraits, OpenAIOptions
-from judge.engines.admission import check_max_tokens, check_prompts
-from judge.engines.base import YES_NO, Capabilities, ModelInfo
+from judge.engines.admission import SchemaRefused, check_max_tokens, check_prompts, check_schema
+from judge.engines.base import YES_NO, Capabilities, JsonSchema, ModelInfo
 from judge.engines.chat_client import ChatClient, ChatSession, Patience, RequestRefused
-from judge.engines.chat_format import ChatChoice, Completion, chat_request, data_url, parse_completion
+from judge.engines.chat_format import (
+    ChatChoice,
+    Completion,
+    chat_request,
+    data_url,
+    parse_completion,
+    response_format,
+)
 from judge.engines.choice_reading import ChoiceReader, read_logprobs, read_samples, unreadable
 from judge.engines.identity import frame_key, prompt_words
 from judge.engines.model_folder import read_card
-from judge.errors import AnswerError, ConfigError, EngineError
+from judge.errors import AnswerError, ConfigError, EngineError, quoted
 from judge.types import ChoiceProbabilities, Domain, Generation, Message, Prompt
 
 if TYPE_CHECKING:
@@ -45,6 +52,7 @@ _NO_LOGPROBS = (
 )
 _SAMPLE_TOKENS = 8
 """Enough to tell "No" from "Nothing"; the rest of an answer is not read."""
+_SCHEMA_STATUSES = frozenset({400, 422})
 _NUMBERS = {
     "top_logprobs",
     "samples",
@@ -117,7 +125,7 @@ class OpenAIEngine:
         self._closed = False
         self._lock = threading.Lock()
         self._spend = Spend()
-        self._capabilities = Capabilities(max_frames=options.max_frames)
+        self._capabilities = Capabilities(max_frames=options.max_frames, structured=options.structured_output)
         first = _run_in_thread(self._probe())
         self._served = (first.model, first.system_fingerprint)
         self._changed = False
@@ -169,17 +177,25 @@ class OpenAIEngine:
         return [found[_prompt_key(prompt, urls)] for prompt in prompts]
 
     async def generate(
-        self, prompts: Sequence[Prompt], *, max_tokens: int, temperature: float = 0.0
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        json_schema: JsonSchema | None = None,
     ) -> list[Generation]:
         """Copies of a prompt are different samples: each gets a seed of its own, where the server takes seeds.
 
+        With a `json_schema` it is the server that keeps to it: whether a text is JSON is checked here, no more.
+
         Raises:
-            AnswerError: The server withheld a text, or gave none.
-            EngineError: The server could not answer.
+            AnswerError: The server withheld a text, or gave none, or no JSON.
+            EngineError: The server could not answer, or does not take the schema.
         """
         prompts = tuple(prompts)
         self._check(prompts)
         check_max_tokens(max_tokens)
+        check_schema(self._model, self._capabilities, json_schema)
         if not 0.0 <= temperature < math.inf:
             raise EngineError(f"temperature is {temperature}, a number from 0 on is needed")
         urls = await asyncio.to_thread(self._encode, prompts)
@@ -189,7 +205,8 @@ class OpenAIEngine:
             for prompt in prompts:
                 key = _prompt_key(prompt, urls)
                 fields = self._sampling(temperature, copy=seen[key]) | {self._options.max_tokens_field: max_tokens}
-                jobs.append(self._write(session, prompt, urls.of(prompt), fields))
+                write = self._write if json_schema is None else partial(self._write_json, schema=json_schema)
+                jobs.append(write(session, prompt, urls.of(prompt), fields))
                 seen[key] += 1
             return await _together(jobs)
 
@@ -250,6 +267,32 @@ class OpenAIEngine:
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
         )
+
+    async def _write_json(
+        self,
+        session: ChatSession,
+        prompt: Prompt,
+        urls: Sequence[str],
+        fields: Mapping[str, JsonValue],
+        *,
+        schema: JsonSchema,
+    ) -> Generation:
+        """Some servers refuse a schema; some have never heard of it and write what they like."""
+        try:
+            found = await self._write(session, prompt, urls, {**fields, "response_format": response_format(schema)})
+        except RequestRefused as error:
+            if error.status not in _SCHEMA_STATUSES:
+                raise
+            raise SchemaRefused(
+                f"{self._where} has no structured output, or none for this JSON schema: {error.message}",
+                hint="set engine.openai.structured_output to false if it has none",
+            ) from error
+        if found.finish_reason == "stop" and not _is_json(found.text):
+            raise AnswerError(
+                f"{self._where} was asked for JSON under a schema and wrote something else: {quoted(found.text)}",
+                hint="does it have structured output? set engine.openai.structured_output to false if not",
+            )
+        return found
 
     async def _ask(
         self, session: ChatSession, prompt: Prompt, urls: Sequence[str], fields: Mapping[str, JsonValue]
@@ -381,6 +424,14 @@ def _prompt_key(prompt: Prompt, pictures: _Pictures) -> tuple[object, ...]:
 def _drawn_text(choice: ChatChoice) -> str:
     """Empty for an answer that was withheld: it is no vote."""
     return "" if choice.finish_reason == "content_filter" else choice.message.content or ""
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _digest(model: str, revision: str | None, options: OpenAIOptions, first: Completion) -> str:

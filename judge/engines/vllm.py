@@ -12,8 +12,7 @@ import logging
 import os
 import weakref
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import fields
-from functools import partial
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -21,8 +20,8 @@ from pydantic import JsonValue
 
 from judge.assets import model_path
 from judge.config import NO_TRAITS, ModelTraits
-from judge.engines.admission import check_max_tokens, check_prompts
-from judge.engines.base import YES_NO, Capabilities, ModelInfo
+from judge.engines.admission import SchemaRefused, check_max_tokens, check_prompts, check_schema
+from judge.engines.base import YES_NO, Capabilities, JsonSchema, ModelInfo
 from judge.engines.encoding import PromptEncoder
 from judge.engines.loading import (
     ModelSource,
@@ -147,6 +146,7 @@ class VllmEngine:
         )
         try:
             self._thread.run(self._guard(self._requests.test(TOLERANCE[precision])))
+            self._capabilities = replace(self._capabilities, structured=self._test_schemas())
         except BaseException:
             self._finalizer()
             raise
@@ -181,12 +181,24 @@ class VllmEngine:
         return await self._call(self._requests.choose(tuple(prompts), tuple(choices)))
 
     async def generate(
-        self, prompts: Sequence[Prompt], *, max_tokens: int, temperature: float = 0.0
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        json_schema: JsonSchema | None = None,
     ) -> list[Generation]:
         """All prompts at once, each with its own seed: the same batch gives the same texts."""
         check_max_tokens(max_tokens)
+        check_schema(self._info.name, self._capabilities, json_schema)
         check_prompts(self._info.name, self._capabilities, prompts)
-        return await self._call(self._requests.generate(tuple(prompts), max_tokens, temperature))
+        try:
+            return await self._call(self._requests.generate(tuple(prompts), max_tokens, temperature, json_schema))
+        except EngineError as error:
+            if json_schema is None or not _is_refusal(error.__cause__):
+                raise
+            reason = f"model '{self._info.name}' cannot write under this JSON schema: {error.__cause__}"
+            raise SchemaRefused(reason) from error.__cause__
 
     async def sleep(self, level: int = 1) -> None:
         """Free the GPU's memory until `wake`; running work is aborted, and calls raise `EngineError` meanwhile.
@@ -220,6 +232,17 @@ class VllmEngine:
         self._gone = "closed"
         await self._thread.call(self._drain())
         await asyncio.to_thread(self._finalizer)
+
+    def _test_schemas(self) -> bool:
+        """Whether vLLM's structured output works with this tokenizer on this machine."""
+        try:
+            self._thread.run(self._guard(self._requests.test_schemas()))
+        except EngineError as error:
+            if self._gone:
+                raise
+            _LOG.warning("model '%s' does not write under JSON schemas: %s", self._info.name, error.message)
+            return False
+        return True
 
     # --- calls ----------------------------------------------------------------------------------------------
 
@@ -316,6 +339,8 @@ def _common_arguments(source: ModelSource, precision: torch.dtype, place: str) -
         "dtype": _name_of(precision),
         "enable_prefix_caching": True,
         "disable_log_stats": True,
+        # llguidance refuses what it does not enforce; and free white space lets a weak model write nothing else
+        "structured_outputs_config": {"backend": "guidance", "disable_any_whitespace": True},
         "use_tqdm_on_load": False,
     }
     if isinstance(source.place, str):
@@ -367,9 +392,21 @@ def _nothing() -> None:
 
 def _sampling() -> Callable[..., object]:
     from vllm import SamplingParams  # noqa: PLC0415
-    from vllm.sampling_params import RequestOutputKind  # noqa: PLC0415
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams  # noqa: PLC0415
 
-    return partial(SamplingParams, detokenize=False, output_kind=RequestOutputKind.FINAL_ONLY)
+    def make(*, json_schema: JsonSchema | None = None, **settings: object) -> object:
+        if json_schema is not None:
+            settings["structured_outputs"] = StructuredOutputsParams(json=json.dumps(dict(json_schema)))
+        return SamplingParams(detokenize=False, output_kind=RequestOutputKind.FINAL_ONLY, **settings)
+
+    return make
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether vLLM will not even try, as against having failed."""
+    from vllm.exceptions import VLLMClientError  # noqa: PLC0415
+
+    return isinstance(error, VLLMClientError)
 
 
 # --- small parts --------------------------------------------------------------------------------------------
