@@ -16,6 +16,7 @@ from rich.table import Table
 
 from judge import __version__
 from judge.assets import constitution_names, constitution_path, model_names, model_path
+from judge.cli.authoring import add_commands
 from judge.cli.score import engine_failed, score_all
 from judge.cli.table import print_explanation, print_table
 from judge.config import EngineConfig, JudgeConfig, Preset, load_config
@@ -53,6 +54,7 @@ app = typer.Typer(
 )
 constitution_app = typer.Typer(no_args_is_help=True, help="Work with constitutions.")
 app.add_typer(constitution_app, name="constitution")
+add_commands(constitution_app)
 
 
 class FailOn(StrEnum):
