@@ -44,10 +44,10 @@ def read_plain_rules(text: str, source: str) -> Draft:
     Raises:
         InvalidConstitution: There is no rule, or a line cannot be one.
     """
-    lines = [line.strip() for line in text.splitlines()]
-    rules = [line for line in lines if line and not line.startswith("#")]
-    document = Document(rules, found={(row,): "text" for row in range(len(rules))})
-    draft, problems = _from_list(rules, document)
+    lines = {number: line.strip() for number, line in enumerate(text.splitlines(), start=1)}
+    rules = {number: line for number, line in lines.items() if line and not line.startswith("#")}
+    document = Document(None, lines={(row,): number for row, number in enumerate(rules)})
+    draft, problems = _from_list(list(rules.values()), document)
     if draft is None or problems:
         raise _invalid(problems, document, source)
     return draft
@@ -69,9 +69,9 @@ def _from_list(items: Sequence[Value], document: Document) -> tuple[Draft | None
             problems.append(Problem(f"rule {row + 1} is {document.found[row,]}", fix="put it in quotes", path=(row,)))
             continue
         fields: dict[str, Value] = {"id": f"rule_{row + 1:0{width}}", "text": item}
-        rule, found = validate(DraftRule, fields, (row,), document)
+        rule, found = validate(DraftRule, fields, ("rules", str(fields["id"])), document)
         rules += [rule] if rule else []
-        problems += found
+        problems += [replace(problem, line=document.line((row,))) for problem in found]
     return Draft(rules=tuple(rules)), problems
 
 

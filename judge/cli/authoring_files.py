@@ -39,7 +39,7 @@ class RunFiles(Generic[Record]):
         self.review = out.with_name(f"{out.stem}.review.yaml")
         self.state = out.with_name(f"{out.stem}.state.json")
         self._key = key
-        self._record = record
+        self._record: type[Record] = record
 
     def start(self, source: Path, *, force: bool, resume: bool) -> list[Record]:
         """Records to go on with; writes nothing.
