@@ -2,7 +2,7 @@
 
 Everything made here is a draft for a person to review. Not here: reading and writing files (`judge.cli.authoring`),
 judging media, what a constitution may hold (`judge.constitution`).
-Source: CLUE (arXiv 2501.00192), sections 3.1 and 3.3, extended by a verifier.
+Source: CLUE (arXiv 2501.00192), its two offline steps, extended by a verifier.
 """
 
 from judge.authoring.ask import Asker

@@ -64,9 +64,12 @@ class Asker:
             texts = await self._write(list(waiting.values())) if waiting else []
             again: dict[int, Question[A]] = {}
             for (row, question), text in zip(waiting.items(), texts, strict=True):
-                found[row] = text if isinstance(text, Unanswered) else _read(text, question)
-                if isinstance(found[row], AnswerError) and isinstance(text, Generation):
-                    prompt = retry_prompt(questions[row].prompt, text.text, str(found[row]))
+                if not isinstance(text, Generation):
+                    found[row] = text
+                    continue
+                result = found[row] = _read(text, question)
+                if isinstance(result, AnswerError):
+                    prompt = retry_prompt(questions[row].prompt, text.text, result.message)
                     again[row] = replace(question, prompt=prompt)
             waiting = again
         return [found[row] for row in range(len(questions))]

@@ -75,4 +75,4 @@ def _add(work: _Work, rule: DraftRule, record: Decomposed) -> None:
 
 
 def _finished(rule: DraftRule, violated_when: str) -> DraftRule:
-    return rule.model_copy(update={"statement": rule.statement or rule.text, "violated_when": violated_when})
+    return rule.model_copy(update={"statement": rule.violation, "violated_when": violated_when})

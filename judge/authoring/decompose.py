@@ -1,7 +1,8 @@
 """Objective statement -> shared preconditions and an expression over them, checked by code and by the model.
 
-Source: CLUE (arXiv 2501.00192), section 3.3: there a rule becomes a conjunction, and nothing tests whether it is
-complete. Here every attempt is checked (`verify`), and the objections go back to the author until none is left.
+Source: CLUE (arXiv 2501.00192), its precondition extraction: there a rule becomes a conjunction, and nothing tests
+whether it is complete. Here every attempt is checked (`verify`), and objections go back to the author until none is
+left or the rounds are used up.
 """
 
 from __future__ import annotations
@@ -49,16 +50,14 @@ async def decompose(
     earlier: Mapping[str, Decomposed] | None = None,
     on_round: Callable[[Sequence[Decomposed]], None] = lambda records: None,
 ) -> list[Decomposed]:
-    """One record per rule, in order; a rule without a statement is decomposed from its text.
+    """One record per rule, in order. Every round asks about all open rules at once.
 
     Args:
         earlier: Records of an interrupted run by rule id; open ones are continued.
         on_round: Called with all records after each round, for progress and for keeping them.
     """
     known = earlier or {}
-    records = [
-        known.get(rule.id) or Decomposed(rule_id=rule.id, statement=rule.statement or rule.text) for rule in draft.rules
-    ]
+    records = [known.get(rule.id) or Decomposed(rule_id=rule.id, statement=rule.violation) for rule in draft.rules]
     while any(record.stop is None for record in records):
         pool = pool_of(draft.preconditions, records)
         for step in (_write_all, _check_all):

@@ -33,6 +33,14 @@ class DraftRule(Rule):
     violated_when: ExpressionText = ""
     """Empty until it is decomposed."""
 
+    @property
+    def violation(self) -> str:
+        """What is true of a picture that breaks the rule: the statement, or else words around the text.
+
+        The text alone will not do: "No knives." is true of the pictures that keep the rule.
+        """
+        return self.statement or f'The picture breaks the rule "{self.text}"'
+
 
 class DraftHeader(Header):
     """What a draft says of itself."""

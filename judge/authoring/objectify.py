@@ -1,8 +1,8 @@
 """Rule text -> objective statement: score it several times, rewrite it with the remarks, and score again.
 
-Source: CLUE (arXiv 2501.00192), section 3.1. There one score decides, and nothing checks that the rewritten rule
-still means the same: here the mean of several decides, each scoring also says whether the statement is faithful to
-the rule, the rounds are bounded, and all of it is kept.
+Source: CLUE (arXiv 2501.00192), its objectification of rules. There one score decides, and nothing checks that the
+rewritten rule still means the same: here the mean of several decides, each scoring also says whether the statement is
+faithful to the rule, the rounds are bounded, and all of it is kept.
 """
 
 from __future__ import annotations
@@ -108,9 +108,15 @@ def reopened(record: Objectified) -> Objectified:
 
 
 def with_statements(draft: Draft, records: Iterable[Objectified]) -> Draft:
-    """The draft with the best statement of each rule, under a version of its own."""
-    best = {record.rule_id: record.best.statement for record in records}
-    rules = tuple(rule.model_copy(update={"statement": best[rule.id]}) for rule in draft.rules)
+    """The draft with the best statement of each rule, under a version of its own.
+
+    Where no version is faithful to its rule the earlier statement stays, or none: a statement that means something
+    else, or the reverse, would be taken at its word.
+    """
+    best = {record.rule_id: record.best.statement for record in records if record.best.faithful}
+    rules = tuple(
+        rule.model_copy(update={"statement": best[rule.id]}) if rule.id in best else rule for rule in draft.rules
+    )
     return draft.unreviewed().model_copy(update={"rules": rules})
 
 

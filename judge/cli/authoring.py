@@ -33,7 +33,9 @@ Examples:
 
   judge constitution {command} {file} --engine openai --model NAME --config server.yaml --out draft.yaml
 
-  judge constitution {command} {file} --engine vllm --model FOLDER --out draft.yaml --resume
+  judge constitution {command} {file} --engine vllm --model FOLDER --out draft.yaml
+
+After an interruption: the same with --resume.
 
 The result is a draft: read it together with draft.review.yaml, which has the history of every rule.
 Exit codes: 0 all rules were settled; 2 wrong usage; 3 some were not, see the review.
@@ -75,7 +77,7 @@ def objectify_command(  # noqa: PLR0917  (one parameter per option)
 ) -> None:
     """Turn each rule's `text` into an objective `statement`: score, rewrite, score again."""
     settings = ObjectifySettings(scorings=scorings, threshold=threshold, max_rounds=max_rounds, temperature=temperature)
-    options = Options(file, out, engine, model, config, max_tokens, force, resume, as_json)
+    options = Options(file, out, engine, model, config, max_tokens, force=force, resume=resume, as_json=as_json)
     raise typer.Exit(carry_out(_Objectify(read_input(file), settings), options))
 
 
@@ -95,7 +97,7 @@ def decompose_command(  # noqa: PLR0917  (one parameter per option)
 ) -> None:
     """Split each rule's `statement` into preconditions and `violated_when`, and check that they say the same."""
     settings = DecomposeSettings(max_rounds=max_rounds, max_cases=max_cases, temperature=temperature)
-    options = Options(file, out, engine, model, config, max_tokens, force, resume, as_json)
+    options = Options(file, out, engine, model, config, max_tokens, force=force, resume=resume, as_json=as_json)
     raise typer.Exit(carry_out(_Decompose(read_input(file), settings), options))
 
 
@@ -113,11 +115,22 @@ class _Objectify:
     def result(self, records: Sequence[Objectified], source: str) -> Result:
         changed = "" if not self.draft.preconditions else " `violated_when` is still the earlier one."
         head = f"Review every statement, its numbers above all.{changed} Then run `judge constitution decompose`."
-        return Result(with_statements(self.draft, records), head, {})
+        notes = {
+            each.rule_id: ("no version is faithful to the rule: its statement is as it was before",)
+            for each in records
+            if not each.best.faithful
+        }
+        return Result(with_statements(self.draft, records), head, notes)
 
     def row(self, record: Objectified) -> dict[str, JsonValue]:
         best = record.best
-        return {"statement": best.statement, "mean": best.mean, "spread": best.spread, "rounds": len(record.versions)}
+        return {
+            "best": best.statement,
+            "faithful": best.faithful,
+            "mean": best.mean,
+            "spread": best.spread,
+            "rounds": len(record.versions),
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,8 @@ def carry_out(job: Job[Record], options: Options) -> int:
     files.keep(earlier)
     records = _work(job, engine, asker, files, earlier)
     _write(job, engine, asker, files, records)
+    if files.state.exists():
+        print(f"the engine failed on some rules; --resume asks them again ('{files.state}')", file=sys.stderr)
     _show(job, files, records, as_json=options.as_json)
     return 0 if all(record.stop == "reached" for record in records) else EXIT_SOME_UNSETTLED
 
@@ -197,8 +199,6 @@ def _show(job: Job[Record], files: RunFiles[Record], records: Sequence[Record], 
         table.add_row(*(escape(_cell(value)) for value in row.values()))
     Console(width=None if sys.stdout.isatty() else 150).print(table)
     print(f"draft: {files.out}\nreview: {files.review}")
-    if files.state.exists():
-        print(f"the engine failed on some rules; --resume asks them again ('{files.state}')", file=sys.stderr)
 
 
 def _cell(value: JsonValue) -> str:

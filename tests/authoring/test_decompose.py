@@ -226,6 +226,12 @@ async def test_a_rule_without_any_decomposition_stays_in_force(garbage: str) -> 
     assert made.notes == {
         id: (f"asked as a whole, as precondition '{id}': no usable decomposition",) for id in ("clowns", "dogs")
     }
+    # Without a statement the text is not taken for one: that would turn its meaning round.
+    bare = CLOWNS.model_copy(update={"statement": ""})
+    (record,) = await run(engine_of(garbage), bare)
+    made = assemble(Draft(rules=(bare,)), [record], source="x")
+    assert made.constitution.precondition("clowns").statement == 'The picture breaks the rule "No clowns."'
+    assert made.constitution.rule("clowns").statement == 'The picture breaks the rule "No clowns."'
     # A rule that had an expression keeps it.
     draft = Draft(
         rules=(CLOWNS.model_copy(update={"violated_when": "clown"}),),
@@ -298,7 +304,10 @@ async def test_an_interrupted_run_goes_on_where_it_was() -> None:
     def author(prompt: Prompt) -> str:
         return knows(prompt) if attempts(prompt) or "dog" in field(prompt, "Rule") else answer("clown or circus")
 
-    draft, make = Draft(rules=(CLOWNS, DOGS)), lambda: Asker(engine_of(author))
+    def make() -> Asker:
+        return Asker(engine_of(author))
+
+    draft = Draft(rules=(CLOWNS, DOGS))
     rounds: list[list[Decomposed]] = []
     whole = await decompose(draft, make(), DecomposeSettings(), on_round=lambda records: rounds.append(list(records)))
     assert [record.stop for record in whole] == ["reached", "reached"]

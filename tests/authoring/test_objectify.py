@@ -66,6 +66,9 @@ async def test_high_marks_are_not_enough_for_a_statement_that_is_not_faithful() 
         }
     )
     (record,) = await run(engine, RULES[:1], max_rounds=2)
+    for before in ("", "A clown shows its teeth."):
+        rule = RULES[0].model_copy(update={"statement": before})
+        assert with_statements(Draft(rules=(rule,)), [record]).rules[0].statement == before
     assert (record.stop, [version.faithful for version in record.versions]) == ("capped", [False, False])
 
 
