@@ -89,15 +89,24 @@ class Asker:
     async def _generate(
         self, prompts: Sequence[Prompt], temperature: float, answer: type[Answer] | None
     ) -> list[Generation | Unanswered]:
-        """Halves a batch that fails until the failing prompts stand alone."""
+        """Halves a batch that fails until the failing prompts stand alone.
+
+        A schema is an aid: every answer is read as strictly without one. So where an engine fails with it and not
+        without, as a server does that knows no schemas, it is left out from then on.
+        """
+        answer = answer if self._structured else None
         try:
             texts = await _generate(self._engine, prompts, answer, max_tokens=self._max_tokens, temperature=temperature)
         except (AnswerError, EngineError) as error:
-            if len(prompts) == 1:
+            if len(prompts) > 1:
+                middle = len(prompts) // 2
+                first = await self._generate(prompts[:middle], temperature, answer)
+                return first + await self._generate(prompts[middle:], temperature, answer)
+            if answer is None or isinstance(error, AnswerError):
                 return [error]
-            middle = len(prompts) // 2
-            first = await self._generate(prompts[:middle], temperature, answer)
-            return first + await self._generate(prompts[middle:], temperature, answer)
+            (found,) = await self._generate(prompts, temperature, None)
+            self._structured = not isinstance(found, Generation)
+            return [found]
         self._count(texts)
         return list(texts)
 

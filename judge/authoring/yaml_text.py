@@ -11,6 +11,15 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Several lines as a block: quoted, they would be unreadable."""
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Plain.add_representer(str, _text)
+
+
 def dump_yaml(value: JsonValue, *, head: str = "") -> str:
     """Every line of `head` becomes a comment above."""
     comment = "".join(f"# {line}".rstrip() + "\n" for line in head.splitlines())

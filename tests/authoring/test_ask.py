@@ -95,6 +95,7 @@ class _Constrained(ScriptedEngine):
     def __init__(self, generations: Mapping[str, Written]) -> None:
         super().__init__(generations=generations, capabilities=_Structured())
         self.schemas: list[Mapping[str, object] | None] = []
+        self.refuses = False
 
     async def generate(
         self,
@@ -105,6 +106,8 @@ class _Constrained(ScriptedEngine):
         json_schema: Mapping[str, object] | None = None,
     ) -> list[Generation]:
         self.schemas.append(json_schema)
+        if json_schema is not None and self.refuses:
+            raise EngineError("no schemas here")
         return await super().generate(prompts, max_tokens=max_tokens, temperature=temperature)
 
 
@@ -122,3 +125,25 @@ async def test_an_engine_that_can_be_held_to_a_schema_is() -> None:
     assert [len(call.prompts) for call in model.calls] == [2, 1]
     # What comes back is read as strictly: a promise of an engine is no proof.
     assert isinstance((await Asker(model).ask([question("bad")]))[0], AnswerError)
+
+
+async def test_a_server_that_takes_no_schema_is_asked_without() -> None:
+    model = _Constrained({"bad": "nonsense", "broken": EngineError("gone"), "one": written("1")})
+    model.refuses = True
+    asker = Asker(model)
+    texts = ("one", "broken", "one", "one")
+    answers = await asker.ask([question(text) for text in texts])
+    assert [str(each) if isinstance(each, Exception) else each.statement for each in answers] == [
+        "1", "gone", "1", "1",
+    ]  # fmt: skip
+    n_calls = len(model.schemas)
+    await asker.ask([question("one")])
+    assert model.schemas[n_calls:] == [None]
+
+
+async def test_a_question_that_fails_either_way_does_not_end_the_use_of_schemas() -> None:
+    model = _Constrained({"broken": EngineError("gone"), "one": written("1")})
+    asker = Asker(model)
+    await asker.ask([question("broken")])
+    await asker.ask([question("one")])
+    assert model.schemas[-1] == Rewriting.model_json_schema()

@@ -6,9 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 from judge.assets import constitution_names, constitution_path
 from judge.authoring import DraftRule, read_plain_rules, read_rules
+from judge.authoring.yaml_text import dump_yaml
 from judge.constitution import InvalidConstitution, load_constitution
 
 CASES = Path(__file__).parent.parent / "cases" / "constitutions"
@@ -59,6 +61,12 @@ def test_words_that_yaml_reads_otherwise_survive() -> None:
     rules = tuple(DraftRule(id=f"r{i}", text=text, source=text) for i, text in enumerate(texts))
     draft = draft.model_copy(update={"rules": rules})
     assert read_rules(draft.to_yaml(), "x").rules == rules
+
+
+def test_several_lines_are_written_as_a_block_without_anchors() -> None:
+    shared: list[JsonValue] = ["a"]
+    text = dump_yaml({"prose": "One:\n   - two", "x": shared, "y": shared}, head="Head.\n\nMore.")
+    assert text == "# Head.\n#\n# More.\nprose: |-\n  One:\n     - two\nx:\n- a\ny:\n- a\n"
 
 
 @pytest.mark.parametrize(
