@@ -18,6 +18,7 @@ from judge import __version__
 from judge.assets import constitution_names, constitution_path
 from judge.cli.ablate import EXAMPLES as ABLATE_EXAMPLES
 from judge.cli.ablate import ablate
+from judge.cli.authoring import add_commands
 from judge.cli.canary import canary_app
 from judge.cli.constitution import constitution_app
 from judge.cli.files import write_text
@@ -60,6 +61,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(constitution_app, name="constitution")
+add_commands(constitution_app)
 app.add_typer(canary_app, name="canary")
 app.command()(models)
 

@@ -36,6 +36,9 @@ class Answer:
 Scripted = float | Answer | Exception | Callable[[Prompt], "float | Answer"]
 """A probability, a probability with its mass, an error to raise, or a function of the prompt."""
 
+Written = str | Exception | Callable[[Prompt], str]
+"""A text, an error to raise, or a function of the prompt."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -67,7 +70,7 @@ class ScriptedEngine:
         answers: Pattern -> answer.
         text_only: The same for prompts without frames; None = `answers` serves both.
         default: For prompts that no pattern fits; None = `EngineError`.
-        generations: Pattern -> text, for `generate`.
+        generations: Pattern -> text, error or function, for `generate`.
         default_generation: As `default`.
         capabilities: What to claim; prompts beyond it are refused as a real engine would.
         info: What to claim; None = named "scripted", its digest taken from the tables.
@@ -82,8 +85,8 @@ class ScriptedEngine:
         *,
         text_only: Mapping[str, Scripted] | None = None,
         default: Scripted | None = None,
-        generations: Mapping[str, str] | None = None,
-        default_generation: str | None = None,
+        generations: Mapping[str, Written] | None = None,
+        default_generation: Written | None = None,
         capabilities: Capabilities | None = None,
         info: ModelInfo | None = None,
     ) -> None:
@@ -114,7 +117,7 @@ class ScriptedEngine:
             dict(table.answers),
             text_only=None if table.text_only is None else dict(table.text_only),
             default=table.default,
-            generations=table.generations,
+            generations=dict(table.generations),
         )
 
     @property
@@ -163,7 +166,10 @@ class ScriptedEngine:
 
     def _generation(self, prompt: Prompt, max_tokens: int) -> Generation:
         self._check(prompt)
-        words = _look_up(self._generations, prompt, self._default_generation).split(" ")
+        scripted = _look_up(self._generations, prompt, self._default_generation)
+        if isinstance(scripted, Exception):
+            raise scripted
+        words = (scripted if isinstance(scripted, str) else scripted(prompt)).split(" ")
         return Generation(
             text=" ".join(words[:max_tokens]),
             finish_reason="stop" if len(words) <= max_tokens else "length",

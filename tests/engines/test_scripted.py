@@ -73,6 +73,15 @@ async def test_texts_under_a_schema_are_as_scripted_unless_it_claims_to_know_non
     assert not caught.value.retryable
 
 
+async def test_texts_can_be_errors_and_functions() -> None:
+    engine = ScriptedEngine(
+        generations={"boom": AnswerError("withheld"), "count": lambda prompt: str(len(prompt.messages))}
+    )
+    assert [text.text for text in await engine.generate([ask("count")], max_tokens=5)] == ["2"]
+    with pytest.raises(AnswerError, match="withheld"):
+        await engine.generate([ask("count"), ask("boom")], max_tokens=5)
+
+
 async def test_it_claims_and_refuses_what_it_is_told_to() -> None:
     engine = ScriptedEngine(default=0.5, capabilities=Capabilities(text_only=False, max_frames=1))
     with pytest.raises(EngineError, match="without a frame"):
