@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from judge.authoring import render
+from judge.engines.base import Capabilities
 from judge.engines.scripted import ScriptedEngine
 from judge.types import Prompt
 
@@ -42,7 +43,8 @@ def scripted(answers: Mapping[str, Answerer | str]) -> ScriptedEngine:
         found = answers[kind(prompt)]
         return found if isinstance(found, str) else found(prompt)
 
-    return ScriptedEngine(default_generation=answer)
+    free = Capabilities(max_frames=64)  # without a schema all kinds of questions go in one call
+    return ScriptedEngine(default_generation=answer, capabilities=free)
 
 
 def asked(engine: ScriptedEngine) -> list[dict[str, int]]:
