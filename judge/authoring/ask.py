@@ -84,7 +84,7 @@ class Asker:
         """Halves a batch that fails until the failing prompts stand alone.
 
         A schema is an aid: every answer is read as strictly without one. So where an engine fails with it and not
-        without, as a server does that knows no schemas, it is left out from then on.
+        without, as a server does that knows no schemas or ignores them, it is left out from then on.
         """
         answer = answer if self._structured else None
         try:
@@ -94,7 +94,7 @@ class Asker:
                 middle = len(prompts) // 2
                 first = await self._generate(prompts[:middle], temperature, answer)
                 return first + await self._generate(prompts[middle:], temperature, answer)
-            if answer is None or isinstance(error, AnswerError):
+            if answer is None:
                 return [error]
             (found,) = await self._generate(prompts, temperature, None)
             self._structured = not isinstance(found, Generation)

@@ -124,7 +124,7 @@ def test_from_a_list_of_rules_to_a_constitution(folder: Path, site: ChatServer) 
     assert {request.body["temperature"] for request in site.requests[1:]} == {0.7}
 
     second = run(folder, "decompose", "statements.yaml", "policy.yaml")
-    assert second.returncode == 0, second.stderr
+    assert second.returncode == 0, second.stdout
     assert "reached" in second.stdout
     policy = load_constitution(folder / "policy.yaml")
     assert {rule.id: rule.violated_when for rule in policy.rules} == {
