@@ -16,6 +16,7 @@ from judge.cli.difference import print_difference
 from judge.cli.examples import compare_examples, junit, locate, media_of, print_results
 from judge.cli.options import EXIT_FAIL_ON, EXIT_SOME_FAILED, EXIT_USAGE, judge_settings, write_page
 from judge.cli.score import score_all
+from judge.cli.tree import print_policy
 from judge.cli.what_if import print_what_if, what_if
 from judge.config import Preset
 from judge.constitution import Problem, check_file, load_constitution
@@ -25,6 +26,7 @@ from judge.engines.build import ENGINES, build_engine
 from judge.errors import ConfigError
 from judge.media import FoundInput, Permissions
 from judge.pipeline import Judge
+from judge.report.policy_tree import policy_tree, render_policy
 
 constitution_app = typer.Typer(no_args_is_help=True, help="Work with constitutions.")
 
@@ -71,6 +73,14 @@ An example's media is a file below the YAML file's folder, or sample:NAME for on
 
 Exit codes: 0 all passed, or there are no examples; 2 wrong usage; 3 some could not be judged or stayed undecided;
 10 some were decided otherwise (comes before 3).
+"""
+
+_SHOW_HELP = """
+Examples:
+
+  judge constitution show general
+
+  judge constitution show my-policy.yaml --html out/policy.html
 """
 
 
@@ -168,6 +178,23 @@ def run_examples(  # noqa: PLR0917  (one parameter per option)
         write_page(junit_file, junit(f"{policy.name}@{policy.version}", results))
     failed = {each.result for each in results}
     raise typer.Exit(EXIT_FAIL_ON if "failed" in failed else EXIT_SOME_FAILED if failed - {"passed"} else 0)
+
+
+@constitution_app.command(epilog=_SHOW_HELP)
+def show(
+    constitution: Annotated[str, typer.Argument(help="Built-in name or YAML file.")],
+    html: Annotated[Optional[Path], typer.Option(help="Write one self-contained page instead.")] = None,  # noqa: UP045
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Show a constitution as a tree: category, rule, expression, preconditions."""
+    policy = load_constitution(constitution_path(constitution))
+    if html:
+        write_page(html, render_policy(policy))
+        print(f"page: {html}", file=sys.stderr)
+    if as_json:
+        print(policy_tree(policy).model_dump_json(indent=1))
+    elif not html:
+        print_policy(_console(), policy_tree(policy))
 
 
 def _console() -> Console:
