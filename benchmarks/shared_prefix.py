@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        model = str(model_path("stickers-vlm")) if arguments.shape == "embedded" else str(_smolvlm(Path(folder)))
+        model = str(model_path("stickers-vlm")) if arguments.shape == "embedded" else str(smolvlm_folder(Path(folder)))
         engine = TransformersEngine(model, device=arguments.device, batch_size=64)
         ceiling = _flops_per_s(arguments.device)
         rows = [_measure(engine, n, arguments.rounds, ceiling) for n in arguments.questions]
@@ -138,7 +138,7 @@ def _flops_per_s(device: str) -> float:
     return 2 * 2048**3 / best
 
 
-def _smolvlm(folder: Path) -> Path:
+def smolvlm_folder(folder: Path) -> Path:
     """Random weights in the shape of SmolVLM-256M: its published configuration, our tokenizer, one tile of 512 px."""
     from transformers import (  # noqa: PLC0415
         Idefics3Config,

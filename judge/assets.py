@@ -1,4 +1,4 @@
-"""Finds what ships with the package by name: constitutions, dataset cards, models, sample media.
+"""Finds what ships with the package by name: constitutions, dataset cards, models, canary records, sample media.
 
 The data lies beside the packages in a checkout and inside `judge/_data` in a wheel. Reading it is the
 business of others; only paths leave this file.
@@ -13,6 +13,7 @@ from judge.errors import ConfigError, did_you_mean
 
 _PACKAGE = Path(__file__).resolve().parent
 _MODELS = {"stickers-vlm": _PACKAGE / "stickers" / "model"}
+_CANARIES = _PACKAGE / "canary" / "records"
 _SAMPLES = _PACKAGE / "stickers" / "samples"
 
 
@@ -69,6 +70,12 @@ def model_path(name: str) -> Path | None:
     if name not in model_names():
         raise ConfigError(f"the weights of the embedded model '{name}' are missing here", hint="install again")
     return _MODELS[name]
+
+
+def canary_path(model: str) -> Path | None:
+    """The recorded scores of a model, by its name (`owner/name` lies in `owner--name.json`); None if there are none."""
+    known = {path.stem: path for path in _CANARIES.glob("*.json")}  # looked up, so that no name becomes a path
+    return known.get(model.replace("/", "--"))
 
 
 def sample_media_path(name: str = "") -> Path:

@@ -43,9 +43,11 @@ class Judge:
         priors: Where text-only readings are kept; None = as `config` says.
         stages: The slow stages in their order; None = as `config` says.
         scan: The relevance scan; None = as `config` says.
+        notices: What readers of every verdict must know beside what the judge itself knows, e.g. of the canary.
 
     Raises:
-        ConfigError: The engine lacks what the pipeline, a stage or the preset needs.
+        ConfigError: The engine lacks what the pipeline, a stage or the preset needs, or wants to be asked in an unknown
+            format.
     """
 
     def __init__(
@@ -57,11 +59,14 @@ class Judge:
         priors: PriorStore | None = None,
         stages: Sequence[SlowStage] | None = None,
         scan: RelevanceScan | None = None,
+        notices: Sequence[str] = (),
     ) -> None:
         self._config = config or JudgeConfig()
+        self._standing_notices = (NO_GUARANTEE, *notices)
         prior = "none" in references(self._config.thresholds)
         writes = self._config.cascade.reasoning.enabled
         check_capabilities(engine, Capabilities(generation=writes, text_only=prior))
+        self._templates = templates_digest(engine.info.question_format)
         self._engine = engine
         self._constitution = constitution
         self._decider = Decider(constitution, self._config)
@@ -172,7 +177,7 @@ class Judge:
 
     def _notices(self, board: MediaBoard) -> tuple[str, ...]:
         info = self._engine.info
-        notices = [NO_GUARANTEE]
+        notices = [*self._standing_notices]
         if info.domain:
             notices.append(f"{info.name} judges only its domain: {info.domain.description}")
             notices += _domain_reading(info.domain, [frame.last() for frame in board.frames])
@@ -186,7 +191,7 @@ class Judge:
             model=self._engine.info.digest,
             runtime=self._engine.info.runtime,
             constitution=self._constitution.digest,
-            templates=templates_digest(),
+            templates=self._templates,
             thresholds=self._config.thresholds.digest,
             cascade=self._cascade_digest(),
         )

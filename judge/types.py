@@ -69,6 +69,21 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptLayout:
+    """What a guard model's own format needs beside the words.
+
+    Attributes:
+        frames_last: Frames stand behind the text of the first user message: nothing can be shared between questions.
+        template_fields: Variables for the model's chat template, e.g. the policy, by name.
+        answer_prefix: How the answer begins; the model goes on from there.
+    """
+
+    frames_last: bool = False
+    template_fields: tuple[tuple[str, str], ...] = ()
+    answer_prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """What an engine is asked.
 
@@ -79,6 +94,7 @@ class Prompt:
     messages: tuple[Message, ...]
     frames: tuple[Frame, ...] = ()
     template_digest: str = ""
+    layout: PromptLayout = PromptLayout()
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +330,14 @@ class ScoreRow(Wire):
     """The verdict, unless there is an error."""
     error: InputError | None = None
     """The error, unless there is a verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionFormat:
+    """How a guard model was trained to be asked: a template of `judge.prompts`, and where the frames stand in it."""
+
+    template: str
+    frames_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from judge import assets
+from judge.profiles import load_profiles
 from judge.prompts.render import templates_digest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,6 +22,7 @@ PROBE = """
 import json, pathlib, judge
 from judge import assets
 from judge.constitution import load_constitution
+from judge.profiles import load_profiles
 from judge.prompts.render import templates_digest
 print(json.dumps({
     "package": judge.__file__,
@@ -29,6 +31,7 @@ print(json.dumps({
     "cards": {name: str(assets.card_path(name)) for name in assets.card_names()},
     "models": {name: str(assets.model_path(name)) for name in assets.model_names()},
     "samples": str(assets.sample_media_path()),
+    "profiles": list(load_profiles()),
     "templates": templates_digest(),
 }))
 """
@@ -69,6 +72,7 @@ def test_an_installed_wheel_finds_its_data_by_name(installed: Path, tmp_path: Pa
     assert tuple(found["constitutions"]) == assets.constitution_names()
     assert tuple(found["cards"]) == assets.card_names()
     assert tuple(found["models"]) == assets.model_names() == ("stickers-vlm",)
+    assert found["profiles"] == list(load_profiles())
     assert found["templates"] == templates_digest()
 
 

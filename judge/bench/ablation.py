@@ -1,7 +1,6 @@
 """One labelled set, many settings: what each part of the cascade adds, and what it costs.
 
-Whatever can be fitted is fitted on the calibration split, without ever looking at the others: the one-way shift of
-`threshold`, the corpus statistics of `batch` and `mixture`, the weight of the holistic reading.
+Whatever is fitted is fitted on the calibration split, without ever looking at the others.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from judge.bench.memo import MemoEngine
 from judge.config import Cascade, JudgeConfig, Preset, ReasoningSettings, RegionSettings, Thresholds
 from judge.constitution import Constitution
 from judge.corpus import corpus_statistics
+from judge.debias import NEVER
 from judge.engines.base import Engine
 from judge.metrics import Bools, Floats, f1
 from judge.pipeline import Judge
@@ -25,9 +25,19 @@ from judge.stages.prior_store import PriorStore
 from judge.types import Usage, Verdict
 
 Way = Literal["cascade", "policy_direct", "rule_whole"]
+Fit = Literal["bias", "prior_weight", "corpus", "holistic", "region"]
+"""What can be fitted on the calibration split: the one-way shift, the weight of the text-only reading, the corpus
+statistics, the weight of the whole rule's reading, and the two margins of the region test."""
 _PLAIN = Thresholds(preset="none", accept=0.5, reject=0.5)
 _BIASES = tuple(float(b) for b in np.linspace(-3.0, 3.0, 25))
-_WEIGHTS = (0.1, 0.25, 0.5, 0.75)
+_PRIOR_WEIGHTS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
+_HOLISTIC_WEIGHTS = (0.1, 0.25, 0.5, 0.75)
+_REGION_MARGINS = tuple(
+    (accept, reject) for accept in (1.3863, 2.1972, 3.0, 4.0, NEVER) for reject in (0.0, 0.1, 0.2, 0.5)
+)
+"""Falls of the logit that accept, and that an answer must survive to be taken back."""
+_WRONG = 2.0
+"""A wrong verdict costs as much as two right ones gain; an abstention costs nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +46,13 @@ class Setting:
 
     Attributes:
         way: The cascade, or one of the two baselines without preconditions.
-        fit: What is fitted on the calibration split before.
+        fit: What is fitted on the calibration split before, in this order.
     """
 
     name: str
     way: Way = "cascade"
     config: JudgeConfig = field(default_factory=JudgeConfig)
-    fit: Literal["nothing", "bias", "corpus", "holistic"] = "nothing"
+    fit: tuple[Fit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,30 +92,33 @@ def settings(base: JudgeConfig, *, reasoning: bool, scan: bool) -> list[Setting]
         Setting("policy in one prompt", "policy_direct", none),
         Setting("each rule whole", "rule_whole", none),
         *(Setting(f"chain, {preset}", config=_with(base, preset=preset), fit=fit) for preset, fit in _PRESETS),
+        Setting("chain, log_odds, weight fitted", config=_with(base, preset="log_odds"), fit=("prior_weight",)),
         Setting("chain + region", config=_with(base, region=region)),
+        Setting("chain + region, margins fitted", config=_with(base, region=region), fit=("region",)),
         Setting(
             "chain + region, also of what was accepted",
             config=_with(base, region=region.model_copy(update={"test_satisfied": True})),
         ),
-        Setting("chain + holistic", config=_with(base), fit="holistic"),
+        Setting("chain + holistic", config=_with(base), fit=("holistic",)),
     ]
     if scan:
         grid.append(Setting("chain + scan", config=base))
     if reasoning:
         grid.append(Setting("chain + reasoning", config=_with(base, reasoning=thought)))
-        grid.append(Setting("full cascade", config=_with(base, region=region, reasoning=thought), fit="holistic"))
+        full = _with(base, region=region, reasoning=thought)
+        grid.append(Setting("full cascade", config=full, fit=("region", "holistic")))
     return grid
 
 
-_PRESETS: tuple[tuple[Preset, Literal["nothing", "bias", "corpus"]], ...] = (
-    ("none", "nothing"),
-    ("threshold", "bias"),
-    ("clue", "nothing"),
-    ("log_odds", "nothing"),
-    ("contextual", "nothing"),
-    ("contrastive", "nothing"),
-    ("batch", "corpus"),
-    ("mixture", "corpus"),
+_PRESETS: tuple[tuple[Preset, tuple[Fit, ...]], ...] = (
+    ("none", ()),
+    ("threshold", ("bias",)),
+    ("clue", ()),
+    ("log_odds", ()),
+    ("contextual", ()),
+    ("contrastive", ()),
+    ("batch", ("corpus",)),
+    ("mixture", ("corpus",)),
 )
 
 
@@ -145,21 +158,26 @@ class Ablation:
             yield Run(fitted, split.name, tuple(await self._results(fitted, split.items)))
 
     async def _fitted(self, setting: Setting) -> Setting:
-        match setting.fit:
-            case "nothing":
-                return setting
-            case "bias":
-                candidates = [_with_thresholds(setting, bias=bias) for bias in _BIASES]
-            case "holistic":
-                candidates = [_reweighted(setting, weight) for weight in _WEIGHTS]
+        for fit in setting.fit:
+            setting = await self._fit(setting, fit)
+        return setting
+
+    async def _fit(self, setting: Setting, fit: Fit) -> Setting:
+        match fit:
             case "corpus":
                 return await self._with_corpus(setting)
-        scored = [(await self._quality(candidate), candidate) for candidate in candidates]
+            case "bias":
+                candidates = [_with_thresholds(setting, bias=bias) for bias in _BIASES]
+            case "prior_weight":
+                candidates = [_with_thresholds(setting, prior_weight=weight) for weight in _PRIOR_WEIGHTS]
+            case "holistic":
+                candidates = [_reweighted(setting, weight) for weight in _HOLISTIC_WEIGHTS]
+            case "region":
+                margins = _REGION_MARGINS
+                candidates = [_with_thresholds(setting, region_accept=a, region_reject=r) for a, r in margins]
+        measure = benefit if fit == "region" else _f1
+        scored = [(measure(await self._results(each, self._calibration.items)), each) for each in candidates]
         return max(scored, key=lambda pair: pair[0])[1]
-
-    async def _quality(self, setting: Setting) -> float:
-        results = await self._results(setting, self._calibration.items)
-        return f1(*columns(results))
 
     async def _with_corpus(self, setting: Setting) -> Setting:
         verdicts = await self._judge(_with(setting.config, preset="none"), self._calibration.items)
@@ -207,6 +225,16 @@ class Ablation:
 def columns(results: Sequence[Result]) -> tuple[Bools, Floats]:
     """Labels and scores, as the measures take them."""
     return np.array([r.item.harmful for r in results]), np.array([r.score for r in results], dtype=np.float64)
+
+
+def benefit(results: Sequence[Result]) -> float:
+    """Mean worth of the verdicts: 1 for a right one, -2 for a wrong one, nothing for an abstention."""
+    worth = [0.0 if r.flagged is None else 1.0 if r.flagged == r.item.harmful else -_WRONG for r in results]
+    return float(np.mean(worth)) if worth else float("nan")
+
+
+def _f1(results: Sequence[Result]) -> float:
+    return f1(*columns(results))
 
 
 def _reweighted(setting: Setting, weight: float) -> Setting:

@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 
-from judge.engines.base import YES_NO, Capabilities, Engine, ModelInfo
+from judge.engines.base import YES_NO, Capabilities, Engine, JsonSchema, ModelInfo
 from judge.engines.identity import frame_key
 from judge.types import ChoiceProbabilities, Generation, Prompt, Usage
 
@@ -49,14 +49,21 @@ class MemoEngine:
         return [answer for answer, _ in found]
 
     async def generate(
-        self, prompts: Sequence[Prompt], *, max_tokens: int, temperature: float = 0.0
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        json_schema: JsonSchema | None = None,
     ) -> list[Generation]:
         """Sampled texts are remembered as well: equal prompts get equal texts."""
-        keys = _keys(prompts, f"{max_tokens} {temperature}")
+        keys = _keys(prompts, f"{max_tokens} {temperature} {json_schema}")
         fresh = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in self._texts}
         if fresh:
             started_at = time.perf_counter()
-            texts = await self._engine.generate([*fresh.values()], max_tokens=max_tokens, temperature=temperature)
+            texts = await self._engine.generate(
+                [*fresh.values()], max_tokens=max_tokens, temperature=temperature, json_schema=json_schema
+            )
             each_s = (time.perf_counter() - started_at) / len(fresh)
             self._texts.update({key: (text, each_s) for key, text in zip(fresh, texts, strict=True)})
         found = [self._texts[key] for key in keys]

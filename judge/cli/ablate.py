@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
+import yaml
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
@@ -17,9 +19,11 @@ from judge.assets import constitution_path
 from judge.bench.ablation import Ablation, Run, Setting, settings
 from judge.bench.ablation_table import plot, rows, table, to_json
 from judge.bench.labelled import LabelledSet, load_split, split_names
-from judge.config import EngineConfig, JudgeConfig, load_config
+from judge.cli.files import write_text
+from judge.cli.options import override_engine
+from judge.cli.start import start_engine
+from judge.config import JudgeConfig, load_config
 from judge.constitution import load_constitution
-from judge.engines.build import build_engine
 from judge.errors import ConfigError, did_you_mean
 
 EXAMPLES = """
@@ -49,20 +53,20 @@ def ablate(  # noqa: PLR0917  (one parameter per option)
     model: Annotated[Optional[str], typer.Option(help="Embedded name, folder, or Hugging Face id.")] = None,  # noqa: UP045
     device: Annotated[Optional[str], typer.Option(help="auto, cpu, cuda...")] = None,  # noqa: UP045
     config: Annotated[Optional[Path], typer.Option(help="YAML with every setting; the grid builds on it.")] = None,  # noqa: UP045
-    out: Annotated[Optional[Path], typer.Option(help="Folder for ablation.json and ablation.png.")] = None,  # noqa: UP045
+    out: Annotated[Optional[Path], typer.Option(help="Folder for JSON, plot and settings.")] = None,  # noqa: UP045
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
     """Measure what each part of the cascade adds, with intervals and costs, on labelled pictures."""
     base = load_config(config) if config else JudgeConfig()
-    chosen = {name: value for name, value in (("name", engine), ("model", model), ("device", device)) if value}
-    base = base.model_copy(update={"engine": EngineConfig.model_validate({**base.engine.model_dump(), **chosen})})
+    chosen = override_engine(base.engine, engine=engine, model=model, device=device)
+    base = base.model_copy(update={"engine": chosen})
     names = split or [name for name in split_names(folder) if name != calibration]
     if not names:
         raise ConfigError(f"'{folder}' has no split to report", hint="make one: judge stickers generate FOLDER")
     messages = Console(stderr=True)
     fitted_on = _load(folder, calibration, count, messages)
     reported = [loaded for name in names if (loaded := _load(folder, name, count, messages)).items]
-    running = build_engine(base.engine)
+    running, _ = start_engine(base.engine, messages)
     grid = _chosen(settings(base, reasoning=running.capabilities.generation, scan=_has_scan(base)), setting or [])
     policy = load_constitution(constitution_path(constitution))
     with Progress(console=messages, disable=not messages.is_terminal) as progress:
@@ -77,9 +81,11 @@ def ablate(  # noqa: PLR0917  (one parameter per option)
         for loaded in reported:
             console.print(table(loaded.name, found))
     if out is not None:
-        _write(out / "ablation.json", json.dumps(to_json(found), indent=1) + "\n")
+        write_text(out / "ablation.json", json.dumps(to_json(found), indent=1) + "\n")
         plot(found, out / "ablation.png")
-        messages.print(f"written: {out / 'ablation.json'}, {out / 'ablation.png'}")
+        for run in runs:
+            write_text(out / "settings" / f"{_file_name(run.setting.name)}.yaml", _as_config(run.setting))
+        messages.print(f"written to {out}: ablation.json, ablation.png, and settings/ for `judge score --config`")
 
 
 def _load(folder: Path, split: str, count: int | None, messages: Console) -> LabelledSet:
@@ -87,6 +93,17 @@ def _load(folder: Path, split: str, count: int | None, messages: Console) -> Lab
     for name, reason in loaded.left_out.items():
         messages.print(f"{split}: '{name}' is left out: {reason}", style="yellow", markup=False)
     return loaded
+
+
+def _file_name(setting: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", setting.lower()).strip("-")
+
+
+def _as_config(setting: Setting) -> str:
+    """What differs from the defaults, as `judge score --config` reads it; the two baselines are no cascade."""
+    if setting.way != "cascade":
+        return f"# '{setting.name}' is a baseline of the table, not a configuration\n"
+    return yaml.safe_dump(setting.config.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
 
 
 def _has_scan(config: JudgeConfig) -> bool:
@@ -111,11 +128,3 @@ async def _run_all(
             runs.append(run)
             progress.advance(task)
     return runs
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"'{path}' cannot be written: {error.strerror}") from error

@@ -15,17 +15,20 @@ from rich.progress import track
 from rich.table import Table
 
 from judge import __version__
-from judge.assets import constitution_names, constitution_path, model_names, model_path
+from judge.assets import constitution_names, constitution_path
 from judge.cli.ablate import EXAMPLES as ABLATE_EXAMPLES
 from judge.cli.ablate import ablate
+from judge.cli.canary import canary_app
 from judge.cli.constitution import constitution_app
-from judge.cli.options import EXIT_FAIL_ON, EXIT_SOME_FAILED, EXIT_USAGE, judge_settings, write_page
+from judge.cli.files import write_text
+from judge.cli.models import models
+from judge.cli.options import EXIT_FAIL_ON, EXIT_SOME_FAILED, EXIT_USAGE, judge_settings
 from judge.cli.score import engine_failed, score_all
+from judge.cli.start import start_engine
 from judge.cli.table import print_explanation, print_table
 from judge.config import EngineConfig, JudgeConfig, Preset
 from judge.constitution import load_constitution
-from judge.engines.build import ENGINES, build_engine
-from judge.engines.model_folder import read_card
+from judge.engines.build import ENGINES
 from judge.errors import JudgeError
 from judge.media import FoundInput, Permissions, expand_inputs
 from judge.pipeline import Judge
@@ -57,6 +60,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(constitution_app, name="constitution")
+app.add_typer(canary_app, name="canary")
+app.command()(models)
 
 
 class FailOn(StrEnum):
@@ -90,7 +95,7 @@ def score(  # noqa: PLR0917  (one parameter per option)
     inputs: Annotated[list[str], typer.Argument(help="Files, folders, globs, URLs, or - for a list on stdin.")],
     constitution: Annotated[str, typer.Option(help="Built-in name or YAML file.")] = "stickers",
     engine: Annotated[Optional[str], typer.Option(help=f"One of {', '.join(ENGINES.names())}.")] = None,  # noqa: UP045
-    model: Annotated[Optional[str], typer.Option(help="Embedded name, folder, or Hugging Face id.")] = None,  # noqa: UP045
+    model: Annotated[Optional[str], typer.Option(help="Name (see `judge models`), folder, or Hugging Face id.")] = None,  # noqa: UP045
     config: Annotated[Optional[Path], typer.Option(help="YAML with every setting.")] = None,  # noqa: UP045
     preset: Annotated[Optional[str], typer.Option(help=f"One of {', '.join(get_args(Preset))}.")] = None,  # noqa: UP045
     region: Annotated[Optional[RegionLocalizer], typer.Option(help="Region test of what is undecided.")] = None,  # noqa: UP045
@@ -115,7 +120,8 @@ def score(  # noqa: PLR0917  (one parameter per option)
         default = EngineConfig()
         if model is None and (settings.engine.name, settings.engine.model) == (default.name, default.model):
             messages.print(f"note: {_EMBEDDED}", style="yellow")
-        judge = Judge(build_engine(settings.engine), policy, settings)
+        running, notices = start_engine(settings.engine, messages)
+        judge = Judge(running, policy, settings, notices=notices)
     cards: list[Card] = []
     rows: list[ScoreRow] = []
     permissions = Permissions(files=True, urls=allow_urls)
@@ -134,7 +140,7 @@ def score(  # noqa: PLR0917  (one parameter per option)
         for row in rows:
             print_explanation(console, row)
     if report:
-        write_page(report, render_page(cards))
+        write_text(report, render_page(cards))
         messages.print(f"report: {report}")
     raise typer.Exit(_exit_code(rows, fail_on))
 
@@ -158,22 +164,6 @@ def _exit_code(rows: list[ScoreRow], fail_on: FailOn | None) -> int:
 
 
 app.command(epilog=ABLATE_EXAMPLES)(ablate)
-
-
-@app.command()
-def models(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
-    """List the models that come with this installation."""
-    names = list(model_names())
-    if as_json:
-        print(json.dumps(names))
-        return
-    table = Table("model", "domain")
-    for name in names:
-        folder = model_path(name)
-        domain = read_card(folder).domain if folder else None
-        table.add_row(name, domain.description if domain else "")
-    Console().print(table)
-    print("Any Hugging Face id or model folder works as --model too.")
 
 
 @app.command()

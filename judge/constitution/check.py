@@ -49,6 +49,7 @@ TAXONOMIES: dict[str, tuple[str, ...]] = {
         "Public and personal health",
         "Spam",
     ),
+    "llavaguard": ("O1", "O2", "O3", "O4", "O5", "O6", "O7", "O8", "O9"),
 }
 """Names in taxonomies that we know; a mapping to another taxonomy is not checked."""
 

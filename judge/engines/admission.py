@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
 
-from judge.engines.base import Capabilities
+from judge.engines.base import Capabilities, JsonSchema
 from judge.errors import EngineError
 from judge.types import Frame, Prompt
 
@@ -37,6 +38,31 @@ def check_max_tokens(max_tokens: int) -> None:
     """
     if max_tokens < 1:
         raise EngineError(f"max_tokens is {max_tokens}, at least 1 is needed")
+
+
+class SchemaRefused(EngineError):
+    """A text under this JSON schema is not to be had, however often it is asked for."""
+
+    retryable = False
+
+
+def check_schema(model: str, capabilities: Capabilities, schema: JsonSchema | None) -> None:
+    """Refuse a schema that is no JSON, and any where nothing could hold a text to it.
+
+    Raises:
+        SchemaRefused: It names `model`.
+    """
+    if schema is None:
+        return
+    if not capabilities.structured:
+        raise SchemaRefused(
+            f"model '{model}' cannot be held to a JSON schema here",
+            hint="what the engine logged when it started says why; transformers needs the package llguidance for it",
+        )
+    try:
+        json.dumps(dict(schema), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SchemaRefused(f"model '{model}' cannot write under this JSON schema: {error}") from error
 
 
 def check_length(model: str, n_tokens: int, limit: int | None) -> None:

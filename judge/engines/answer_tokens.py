@@ -13,8 +13,10 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
+from judge.engines.base import Spellings
 from judge.errors import EngineError
 from judge.types import ChoiceProbabilities
 
@@ -50,12 +52,15 @@ class AnswerTokens:
     token_ids: tuple[tuple[int, ...], ...]
 
 
-def answer_tokens(tokenizer: Tokenizer, choices: Sequence[str]) -> AnswerTokens:
+def answer_tokens(
+    tokenizer: Tokenizer, choices: Sequence[str], spellings: Spellings = MappingProxyType({})
+) -> AnswerTokens:
     """Find the tokens that answer with each choice.
 
     Spellings that are one token count. Only where a choice has none, the first token of its longer spellings
     stands in, because a first token ("Y" of "YES") also begins other words. A token that begins the spellings of
-    two choices says nothing and is dropped.
+    two choices says nothing and is dropped. More `spellings` count by their first token even beside whole words: a
+    model that is known to write "Unsafe" begins with "Un" where that is no single token.
 
     Raises:
         EngineError: No choices, a choice twice, or a choice that no token tells from the others.
@@ -63,7 +68,10 @@ def answer_tokens(tokenizer: Tokenizer, choices: Sequence[str]) -> AnswerTokens:
     if not choices or len(set(choices)) != len(choices):
         raise EngineError(f"choices {list(choices)!r}: at least one is needed, and each only once")
     vocabulary = tokenizer.get_vocab()
-    found = [_spelling_tokens(tokenizer, vocabulary, choice) for choice in choices]
+    found = [
+        _with_more(tokenizer, spellings.get(choice, ()), *_spelling_tokens(tokenizer, vocabulary, choice))
+        for choice in choices
+    ]
     claims = Counter(token for whole, first in found for token in whole | first)
     own = {token for token, count in claims.items() if count == 1}
     ids = tuple(tuple(sorted(whole & own or first & own)) for whole, first in found)
@@ -149,6 +157,18 @@ def _spelling_tokens(tokenizer: Tokenizer, vocabulary: dict[str, int], choice: s
             tokens = tokenizer.encode(space + spelling, add_special_tokens=False)
             (whole if len(tokens) == 1 else first).update(tokens[:1])
     return _words(tokenizer, whole - special), _words(tokenizer, first - special - whole)
+
+
+def _with_more(
+    tokenizer: Tokenizer, spellings: Sequence[str], whole: set[int], first: set[int]
+) -> tuple[set[int], set[int]]:
+    heads = {
+        token
+        for spelling in spellings
+        for space in _SPACES
+        for token in tokenizer.encode(space + spelling, add_special_tokens=False)[:1]
+    }
+    return whole | _words(tokenizer, heads - set(tokenizer.all_special_ids)), first
 
 
 def _words(tokenizer: Tokenizer, tokens: set[int]) -> set[int]:

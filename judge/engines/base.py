@@ -5,17 +5,22 @@ Not here: prompts (`judge.prompts`), what an answer means (`judge.debias`), any 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from judge.types import ChoiceProbabilities, Domain, Frame, Generation, Prompt, Region
+from pydantic import JsonValue
+
+from judge.types import ChoiceProbabilities, Domain, Frame, Generation, Prompt, QuestionFormat, Region
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 YES_NO: tuple[str, str] = ("Yes", "No")
+JsonSchema = Mapping[str, JsonValue]
+Spellings = Mapping[str, Sequence[str]]
+"""Choice -> more words that mean it, exactly as this model writes them: `{"Yes": ["Unsafe"]}` for a guard model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,7 @@ class Capabilities:
         images: Prompts may carry frames.
         max_frames: Most frames in one prompt.
         text_only: Prompts may carry no frame at all (the prior reading).
+        structured: `generate` can be held to a JSON schema.
     """
 
     choice_probabilities: bool = True
@@ -35,6 +41,7 @@ class Capabilities:
     images: bool = True
     max_frames: int = 1
     text_only: bool = True
+    structured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +50,17 @@ class ModelInfo:
 
     Attributes:
         name: For people.
-        digest: Covers weights, tokenizer and processor settings.
+        digest: Covers weights, tokenizer, processor settings and `ModelTraits`.
         domain: What it was made for; None = no stated limits.
         runtime: Engine, number type and kind of device: the same weights give slightly other numbers elsewhere.
+        question_format: How it wants to be asked; None = in our own words.
     """
 
     name: str
     digest: str
     domain: Domain | None = None
     runtime: str = ""
+    question_format: QuestionFormat | None = None
 
 
 class Engine(Protocol):
@@ -65,6 +74,10 @@ class Engine(Protocol):
       honest: it is not computed under a grammar or a token mask. A mass of 0.0 means that no choice was seen at all:
       the probabilities are then placeholders, and the answer counts as unreadable.
     - Prompts about the same frames may come in any order; an engine encodes frames once per batch at most.
+    - `generate` with a `json_schema` gives JSON under that schema where `finish_reason` is "stop". Where it is "length"
+      the text was cut off and is no JSON: nothing closes it. Without `structured`, or for a schema that cannot be
+      enforced, it raises `EngineError`; the schema is never quietly left aside. The words of a prompt should ask for
+      JSON too: a schema only forbids.
     - What cannot be answered raises `EngineError` (the whole batch) and is never returned as a number.
     - Empty `choices` and frames that the engine cannot take raise `EngineError` too.
     """
@@ -78,7 +91,12 @@ class Engine(Protocol):
     async def choose(self, prompts: Sequence[Prompt], choices: Sequence[str] = YES_NO) -> list[ChoiceProbabilities]: ...
 
     async def generate(
-        self, prompts: Sequence[Prompt], *, max_tokens: int, temperature: float = 0.0
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        json_schema: JsonSchema | None = None,
     ) -> list[Generation]: ...
 
     async def close(self) -> None: ...

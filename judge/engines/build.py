@@ -8,6 +8,7 @@ from typing import Protocol, Self
 from judge.config import EngineConfig
 from judge.engines.base import Capabilities, Engine
 from judge.errors import ConfigError
+from judge.profiles import resolve_profile
 from judge.registry import Registry
 
 FAST_PATH = Capabilities(generation=False, text_only=False)
@@ -32,9 +33,10 @@ def build_engine(config: EngineConfig, *, required: Capabilities = FAST_PATH) ->
     """Load the model that `config` names. Slow: seconds to minutes.
 
     Raises:
-        ConfigError: Unknown engine or model, or one that cannot do what is `required`.
+        ConfigError: Unknown engine, profile or model, or one that cannot do what is `required`.
         EngineError: The model does not fit or cannot answer at all.
     """
+    config = resolve_profile(config)
     engine = ENGINES.load(config.name).from_config(config)
     check_capabilities(engine, required)
     return engine

@@ -1,4 +1,5 @@
-"""Posts requests to one chat-completions server: limited concurrency, retries, time and size limits.
+"""Posts requests to one chat-completions server: limited concurrency, retries, time and size limits, and no retries
+for a server that is known to be gone.
 
 Not here: what is in a request or an answer (`chat_format`). One address is ever asked, the configured one.
 """
@@ -10,6 +11,7 @@ import json
 import random
 import re
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ import httpx
 from pydantic import SecretStr
 
 from judge.config import OpenAIOptions
+from judge.engines.circuit_breaker import COOL_DOWN_S, CircuitBreaker
 from judge.errors import ConfigError, EngineError
 
 _MAX_ANSWER_BYTES = 8 << 20
@@ -45,6 +48,10 @@ class RequestRefused(EngineError):
 
     retryable = False
 
+    def __init__(self, message: str, *, hint: str = "", status: int) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -53,6 +60,7 @@ class Patience:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     uniform: Callable[[float, float], float] = random.uniform
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    clock: Callable[[], float] = time.monotonic
 
     def wait_s(self, attempt: int, retry_after: str, longest_s: float) -> float:
         """Exponential with full jitter, and not before the time that a Retry-After header gives; both capped."""
@@ -78,6 +86,10 @@ class _Failure:
     reason: str
     retry_after: str = ""
     cause: Exception | None = None
+
+    @property
+    def unreachable(self) -> bool:
+        return isinstance(self.cause, httpx.ConnectError)
 
 
 @dataclass(slots=True)
@@ -105,6 +117,7 @@ class ChatClient:
         self._options = options
         self._key = SecretStr(api_key)
         self._patience = patience
+        self._breaker = CircuitBreaker(patience.clock)
         self._url = _checked(f"{options.base_url}/chat/completions")
         self._tls: ssl.SSLContext | bool = False  # plain http needs none, and loading authorities takes time
         if self._url.startswith("https:"):
@@ -135,16 +148,27 @@ class ChatClient:
         async with connections.slots:  # kept while waiting: a server that is too busy gets fewer requests, not others
             body = make_body()
             for attempt in range(1, options.max_attempts + 1):
+                if not self._breaker.admits():
+                    raise self._gone()
                 outcome = await self._attempt(connections.client, body)
                 if isinstance(outcome, bytes):
                     return outcome
                 failure = outcome
-                if attempt < options.max_attempts:
-                    await self._patience.sleep(self._patience.wait_s(attempt, failure.retry_after, options.max_wait_s))
+                if attempt == options.max_attempts or self._breaker.tripped:
+                    break
+                await self._patience.sleep(self._patience.wait_s(attempt, failure.retry_after, options.max_wait_s))
+        if failure.unreachable:
+            self._breaker.trip(failure.reason)
         raise EngineError(
-            f"model server '{options.base_url}' failed {options.max_attempts} times, at last: {failure.reason}",
+            f"model server '{options.base_url}' failed {attempt} times, at last: {failure.reason}",
             hint="check that it runs; engine.openai has max_attempts, timeout_s and concurrency",
         ) from failure.cause
+
+    def _gone(self) -> EngineError:
+        return EngineError(
+            f"model server '{self._options.base_url}' could not be reached and was not asked: {self._breaker.reason}",
+            hint=f"check that it runs; every {COOL_DOWN_S:g} s one request looks whether it is back",
+        )
 
     def _connect(self) -> httpx.AsyncClient:
         headers = {**self._options.headers, "Content-Type": "application/json", "Accept-Encoding": "identity"}
@@ -168,6 +192,7 @@ class ChatClient:
 
     async def _read(self, response: httpx.Response) -> bytes | _Failure:
         status = response.status_code
+        self._breaker.reset()
         if status == 200:
             return await self._read_answer(response)
         shown = self._shown(_server_message(await _read_at_most(response, _MAX_REASON_BYTES)))
@@ -175,7 +200,7 @@ class ChatClient:
         if status in _RETRIED or status >= 500:
             return _Failure(reason, response.headers.get("Retry-After", ""))
         hint = _REDIRECTED if 300 <= status < 400 else _HINTS.get(status, "")
-        raise RequestRefused(f"model server '{self._options.base_url}' refused: {reason}", hint=hint)
+        raise RequestRefused(f"model server '{self._options.base_url}' refused: {reason}", hint=hint, status=status)
 
     async def _read_answer(self, response: httpx.Response) -> bytes:
         """Compressed answers were not asked for, and would slip under the size limit."""

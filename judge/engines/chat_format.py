@@ -10,12 +10,14 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated
 
 from PIL import Image
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from judge.config import OpenAIOptions
+from judge.engines.base import JsonSchema
 from judge.errors import EngineError
 from judge.types import Frame, Prompt
 
@@ -126,7 +128,13 @@ def parse_completion(content: bytes, *, where: str) -> Completion:
         ) from error
 
 
-def chat_request(prompt: Prompt, urls: Sequence[str], options: OpenAIOptions, fields: Mapping[str, JsonValue]) -> bytes:
+def chat_request(
+    prompt: Prompt,
+    urls: Sequence[str],
+    options: OpenAIOptions,
+    fields: Mapping[str, JsonValue],
+    template_options: Mapping[str, JsonValue] = MappingProxyType({}),
+) -> bytes:
     """The body of a request.
 
     Args:
@@ -134,9 +142,22 @@ def chat_request(prompt: Prompt, urls: Sequence[str], options: OpenAIOptions, fi
         urls: Pictures of `prompt.frames`, in order.
         options: For `image_detail` and `extra_body`.
         fields: Everything else.
+        template_options: Variables for the model's chat template, under those of `extra_body`; as vLLM and SGLang
+            take them, and only sent if there are any.
     """
     body = {**options.extra_body, **fields, "messages": _messages(prompt, urls, options)}
+    variables = {**template_options, **dict(prompt.layout.template_fields)}
+    if variables:
+        chosen = options.extra_body.get("chat_template_kwargs")
+        body["chat_template_kwargs"] = {**variables, **(chosen if isinstance(chosen, dict) else {})}
+    if prompt.layout.answer_prefix:
+        body |= {"add_generation_prompt": False, "continue_final_message": True}
     return json.dumps(body, allow_nan=False).encode()
+
+
+def response_format(schema: JsonSchema) -> JsonValue:
+    """The field that holds a text to a JSON schema. Strict: without it, some servers take a schema for advice."""
+    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": dict(schema)}}
 
 
 def data_url(frame: Frame, options: OpenAIOptions) -> str:
@@ -158,14 +179,18 @@ def data_url(frame: Frame, options: OpenAIOptions) -> str:
 
 
 def _messages(prompt: Prompt, urls: Sequence[str], options: OpenAIOptions) -> list[JsonValue]:
-    """Frames first, before the text of the first user message; messages without frames are plain text."""
+    """Frames before or behind the text of the first user message; messages without frames are plain text."""
     first_user = next(i for i, message in enumerate(prompt.messages) if message.role == "user")
     messages: list[JsonValue] = []
     for i, message in enumerate(prompt.messages):
         content: JsonValue = message.text
         if i == first_user and urls:
-            content = [*(_image_part(url, options) for url in urls), {"type": "text", "text": message.text}]
+            images = [_image_part(url, options) for url in urls]
+            text: list[JsonValue] = [{"type": "text", "text": message.text}] if message.text else []
+            content = [*text, *images] if prompt.layout.frames_last else [*images, *text]
         messages.append({"role": message.role, "content": content})
+    if prompt.layout.answer_prefix:
+        messages.append({"role": "assistant", "content": prompt.layout.answer_prefix})
     return messages
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
+from judge.engines.base import Spellings
 from judge.engines.chat_format import TopLogprob
 from judge.errors import EngineError
 from judge.types import ChoiceProbabilities
@@ -23,28 +25,36 @@ _SPELLINGS = 6
 _ROUNDING = 0.01
 """How far the listed probabilities may add up above 1: servers round, some to half precision."""
 _PSEUDO_COUNT = 0.5
+_SHORTEST_HEAD = 2
 
 
 class ChoiceReader:
     """Tells which choice a text means, whatever its case; for choices that differ in case only, by exact case.
 
+    Args:
+        choices: The words that were asked for.
+        spellings: See `judge.engines.base`. Read to the letter, and by the tokens that begin one alone.
+
     Raises:
         EngineError: No choices, or choices that cannot be told apart or read.
     """
 
-    def __init__(self, choices: Sequence[str]) -> None:
+    def __init__(self, choices: Sequence[str], spellings: Spellings = MappingProxyType({})) -> None:
         bare = [choice.strip() for choice in choices]
         if not bare or not all(bare) or len(set(bare)) != len(bare):
             raise EngineError(f"choices {list(choices)!r}: at least one is needed, and each only once")
         self.choices = tuple(choices)
         folds = Counter(text.casefold() for text in bare)
         self._exact = dict(zip(bare, choices, strict=True))
+        more = {spelling: choice for choice in choices for spelling in spellings.get(choice, ())}
+        self._heads = _heads(more)
         self._folded = {text.casefold(): choice for text, choice in self._exact.items() if folds[text.casefold()] == 1}
+        self._exact = more | self._exact
 
     def token(self, token: str) -> str | None:
         """The choice that one token spells, and nothing but spells."""
         bare = token.lstrip(_MARKERS).strip()
-        return self._exact.get(bare, self._folded.get(bare.casefold()))
+        return self._exact.get(bare, self._folded.get(bare.casefold(), self._heads.get(bare)))
 
     def written(self, text: str) -> str | None:
         """The choice that an answer begins with; "Nothing" does not begin with "No"."""
@@ -103,6 +113,15 @@ def unreadable(reader: ChoiceReader, *, prompt_tokens: int) -> ChoiceProbabiliti
 def _normalized(weights: Mapping[str, float], mass: float, prompt_tokens: int) -> ChoiceProbabilities:
     total = math.fsum(weights.values())
     return ChoiceProbabilities({choice: weight / total for choice, weight in weights.items()}, mass, prompt_tokens)
+
+
+def _heads(spellings: Mapping[str, str]) -> dict[str, str]:
+    """What begins the spellings of one choice only; single letters begin too much else."""
+    claims: dict[str, set[str]] = {}
+    for spelling, choice in spellings.items():
+        for end in range(_SHORTEST_HEAD, len(spelling)):
+            claims.setdefault(spelling[:end], set()).add(choice)
+    return {head: next(iter(owners)) for head, owners in claims.items() if len(owners) == 1}
 
 
 def _beginning(text: str, choices: Mapping[str, str]) -> str | None:

@@ -5,6 +5,7 @@ Not here: anything that runs the model.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from torch import Tensor
 from judge.engines.loading import Processor
 from judge.errors import EngineError
 from judge.types import Frame, Prompt
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +42,18 @@ class PromptEncoder:
     Args:
         processor: The model's own.
         accepted: Names of the inputs that the model takes; None = all.
+        template_options: Variables for its chat template.
     """
 
-    def __init__(self, processor: Processor, accepted: frozenset[str] | None = None) -> None:
+    def __init__(
+        self,
+        processor: Processor,
+        accepted: frozenset[str] | None = None,
+        template_options: Mapping[str, object] | None = None,
+    ) -> None:
         self._processor = processor
         self.tokenizer = processor.tokenizer
+        self._template_options = _known_options(processor, template_options or {})
         self._accepted = accepted
         self._special = frozenset(self.tokenizer.all_special_ids)
         self._placeholders = _placeholders(processor)
@@ -53,14 +63,25 @@ class PromptEncoder:
         return bool(self._processor.chat_template or self.tokenizer.chat_template)
 
     def render(self, prompt: Prompt) -> str:
-        """The prompt as text, with a placeholder for each frame and the beginning of the answer's turn."""
-        conversation = _conversation(prompt)
-        if self._processor.chat_template:
-            return self._processor.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
-        if self.tokenizer.chat_template:
-            return self.tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
+        """The prompt as text, with a placeholder for each frame and the beginning of the answer's turn.
+
+        Raises:
+            EngineError: The chat template does not write what the prompt's layout gives it, e.g. the policy.
+        """
+        source = self._processor if self._processor.chat_template else self.tokenizer
+        if not source.chat_template:
+            return self._plain(prompt)
+        options = self._template_options | dict(prompt.layout.template_fields)
+        text = source.apply_chat_template(_conversation(prompt), tokenize=False, add_generation_prompt=True, **options)
+        for name, value in prompt.layout.template_fields:
+            if not all(line.strip() in text for line in value.splitlines()):
+                raise EngineError(f"the chat template of '{self.tokenizer.name_or_path}' leaves out '{name}'")
+        return text + prompt.layout.answer_prefix
+
+    def _plain(self, prompt: Prompt) -> str:
         images = (self._placeholders[0] if self._placeholders else "") * len(prompt.frames)
-        return images + "\n".join(message.text for message in prompt.messages)
+        text = "\n".join(message.text for message in prompt.messages)
+        return (text + images if prompt.layout.frames_last else images + text) + prompt.layout.answer_prefix
 
     def encode(self, prompt: Prompt) -> dict[str, Tensor]:
         """One prompt exactly as the model's authors feed it: a batch of one row."""
@@ -168,13 +189,24 @@ class PromptEncoder:
 
 
 def _conversation(prompt: Prompt) -> list[dict[str, object]]:
-    """Frames first, before the text of the first user message."""
+    """Frames before the text of the first user message, or behind it, as the prompt's layout says."""
     first_user = next(i for i, message in enumerate(prompt.messages) if message.role == "user")
     conversation: list[dict[str, object]] = []
     for i, message in enumerate(prompt.messages):
         images = [{"type": "image"}] * len(prompt.frames) if i == first_user else []
-        conversation.append({"role": message.role, "content": [*images, {"type": "text", "text": message.text}]})
+        text = [{"type": "text", "text": message.text}] if message.text or not images else []
+        content = [*text, *images] if prompt.layout.frames_last else [*images, *text]
+        conversation.append({"role": message.role, "content": content})
     return conversation
+
+
+def _known_options(processor: Processor, options: Mapping[str, object]) -> dict[str, object]:
+    """Those that occur in the chat template: transformers would complain of the others at every prompt."""
+    template = str(processor.chat_template or processor.tokenizer.chat_template)
+    unknown = [name for name in options if name not in template]
+    if unknown:
+        _LOG.warning("the chat template has no variable %s: it changes nothing", ", ".join(unknown))
+    return {name: value for name, value in options.items() if name not in unknown}
 
 
 def _placeholders(processor: Processor) -> tuple[str, ...]:

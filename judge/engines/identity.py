@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
@@ -25,6 +25,11 @@ def frame_key(frame: Frame, digests: dict[int, str]) -> str:
     return digests[id(image)]
 
 
+def prompt_words(prompt: Prompt) -> Hashable:
+    """Everything that is asked, but for the frames and the name of the template."""
+    return prompt.messages, prompt.layout
+
+
 def sample_seeds(prompts: Sequence[Prompt]) -> list[int]:
     """A seed (60 bits) per prompt, from the prompt and from how often it occurred before in this batch.
 
@@ -40,7 +45,7 @@ def sample_seeds(prompts: Sequence[Prompt]) -> list[int]:
 
 
 def _prompt_key(prompt: Prompt) -> str:
-    digest = hashlib.sha256(repr(prompt.messages).encode())
+    digest = hashlib.sha256(repr(prompt_words(prompt)).encode())
     for frame in prompt.frames:
         digest.update(repr(frame.image.shape).encode() + frame.image.tobytes())
     return digest.hexdigest()

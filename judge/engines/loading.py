@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+import transformers
 from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError
 from PIL.Image import Image
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
+from judge.config import NO_TRAITS, ModelTraits
 from judge.engines.answer_tokens import Tokenizer
 from judge.engines.base import ModelInfo
 from judge.engines.model_folder import ModelCard, folder_digest, hub_digest, read_card
@@ -72,16 +74,27 @@ class ChatTokenizer(Tokenizer, Protocol):
     chat_template: object
 
     def apply_chat_template(
-        self, conversation: Sequence[Mapping[str, object]], *, tokenize: bool, add_generation_prompt: bool
+        self,
+        conversation: Sequence[Mapping[str, object]],
+        *,
+        tokenize: bool,
+        add_generation_prompt: bool,
+        **options: object,
     ) -> str: ...
 
 
 class Processor(Protocol):
     tokenizer: ChatTokenizer
+    image_processor: object
     chat_template: object
 
     def apply_chat_template(
-        self, conversation: Sequence[Mapping[str, object]], *, tokenize: bool, add_generation_prompt: bool
+        self,
+        conversation: Sequence[Mapping[str, object]],
+        *,
+        tokenize: bool,
+        add_generation_prompt: bool,
+        **options: object,
     ) -> str: ...
 
     def __call__(
@@ -137,6 +150,7 @@ def load_model(
     revision: str | None,
     trust_remote_code: bool,
     local_files_only: bool,
+    traits: ModelTraits,
 ) -> LoadedModel:
     """Load from a folder or, by id, from the hub.
 
@@ -147,10 +161,13 @@ def load_model(
     """
     place, precision = place_of(device), precision_of(dtype, place_of(device).type)
     source = find_model(model, revision=revision, local_files_only=local_files_only)
-    processor = load_processor(source, trust_remote_code=trust_remote_code)
-    loaded: Model = load_network(AutoModelForImageTextToText, source, place, precision, trust_remote_code)
+    processor = load_processor(source, trust_remote_code=trust_remote_code, traits=traits)
+    auto_model = _class_of(traits.wrapper_class) if traits.wrapper_class else AutoModelForImageTextToText
+    network = load_network(auto_model, source, place, precision, trust_remote_code)
+    loaded: Model = network.model if traits.wrapper_class else network
     runtime = f"transformers/{str(precision).removeprefix('torch.')}/{place.type}"
-    info, card = describe_model(source, name=name, config_json=loaded.config.to_json_string(), runtime=runtime)
+    config_json = loaded.config.to_json_string()
+    info, card = describe_model(source, name=name, config_json=config_json, runtime=runtime, traits=traits)
     return LoadedModel(loaded, processor, info, card)
 
 
@@ -193,18 +210,35 @@ def find_model(model: str, *, revision: str | None, local_files_only: bool) -> M
     return ModelSource(model, place, revision, local_files_only)
 
 
-def load_processor(source: ModelSource, *, trust_remote_code: bool) -> Processor:
-    """The model's tokenizer, chat template and image processor.
+def load_processor(source: ModelSource, *, trust_remote_code: bool, traits: ModelTraits = NO_TRAITS) -> Processor:
+    """The model's tokenizer, chat template and image processor, with the image budget of its traits.
 
     Raises:
-        ConfigError: They cannot be loaded.
+        ConfigError: They cannot be loaded, or the image processor knows no such setting.
     """
-    auto_processor: Any = AutoProcessor
+    auto_processor: Any = _class_of(traits.processor_class) if traits.processor_class else AutoProcessor
     try:
-        processor: Processor = auto_processor.from_pretrained(source.location, **source.options(trust_remote_code))
+        processor: Processor = auto_processor.from_pretrained(
+            source.location, **source.options(trust_remote_code), **traits.image
+        )
     except Exception as error:
         raise _load_error(source, error) from error
+    for name in traits.image:  # transformers takes unknown settings in silence
+        if not hasattr(processor.image_processor, name):
+            raise ConfigError(f"model '{source.model}': its image processor has no setting '{name}'")
     return processor
+
+
+def _class_of(name: str) -> Any:
+    """A class of transformers.
+
+    Raises:
+        ConfigError: There is none of that name.
+    """
+    found = getattr(transformers, name, None)
+    if found is None or not hasattr(found, "from_pretrained"):
+        raise ConfigError(f"transformers has no class '{name}' that loads a model")
+    return found
 
 
 def load_config_json(source: ModelSource, *, trust_remote_code: bool) -> str:
@@ -220,7 +254,9 @@ def load_config_json(source: ModelSource, *, trust_remote_code: bool) -> str:
         raise _load_error(source, error) from error
 
 
-def describe_model(source: ModelSource, *, name: str, config_json: str, runtime: str) -> tuple[ModelInfo, ModelCard]:
+def describe_model(
+    source: ModelSource, *, name: str, config_json: str, runtime: str, traits: ModelTraits = NO_TRAITS
+) -> tuple[ModelInfo, ModelCard]:
     """Name, digest and domain, once the model is loaded: the same for one folder in every engine.
 
     Args:
@@ -228,14 +264,16 @@ def describe_model(source: ModelSource, *, name: str, config_json: str, runtime:
         name: What to call it where its card has no name; empty = as its folder or id.
         config_json: The configuration that was loaded; counts for a model of the hub only.
         runtime: See `ModelInfo`.
+        traits: Part of the digest.
 
     Raises:
         ConfigError: The card cannot be read.
     """
     place = source.place
     card = read_card(place) if isinstance(place, Path) else ModelCard()
-    digest = _digest(place, source.revision, config_json)
-    return ModelInfo(card.name or name or _display_name(place), digest, card.to_domain(), runtime), card
+    digest = traits.added_to(_digest(place, source.revision, config_json))
+    shown = card.name or name or _display_name(place)
+    return ModelInfo(shown, digest, card.to_domain(), runtime, traits.question_format()), card
 
 
 def precision_of(dtype: str, device_type: str) -> torch.dtype:

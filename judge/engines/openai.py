@@ -22,15 +22,22 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import JsonValue
 
 from judge.assets import model_path
-from judge.config import OpenAIOptions
-from judge.engines.admission import check_max_tokens, check_prompts
-from judge.engines.base import YES_NO, Capabilities, ModelInfo
+from judge.config import NO_TRAITS, ModelTraits, OpenAIOptions
+from judge.engines.admission import SchemaRefused, check_max_tokens, check_prompts, check_schema
+from judge.engines.base import YES_NO, Capabilities, JsonSchema, ModelInfo
 from judge.engines.chat_client import ChatClient, ChatSession, Patience, RequestRefused
-from judge.engines.chat_format import ChatChoice, Completion, chat_request, data_url, parse_completion
+from judge.engines.chat_format import (
+    ChatChoice,
+    Completion,
+    chat_request,
+    data_url,
+    parse_completion,
+    response_format,
+)
 from judge.engines.choice_reading import ChoiceReader, read_logprobs, read_samples, unreadable
-from judge.engines.identity import frame_key
+from judge.engines.identity import frame_key, prompt_words
 from judge.engines.model_folder import read_card
-from judge.errors import AnswerError, ConfigError, EngineError
+from judge.errors import AnswerError, ConfigError, EngineError, quoted
 from judge.types import ChoiceProbabilities, Domain, Generation, Message, Prompt
 
 if TYPE_CHECKING:
@@ -45,6 +52,7 @@ _NO_LOGPROBS = (
 )
 _SAMPLE_TOKENS = 8
 """Enough to tell "No" from "Nothing"; the rest of an answer is not read."""
+_SCHEMA_STATUSES = frozenset({400, 422})
 _NUMBERS = {
     "top_logprobs",
     "samples",
@@ -87,6 +95,7 @@ class OpenAIEngine:
         revision: Which version of the model the server runs, as far as the caller knows.
         domain: What the model was made for.
         patience: How to wait between attempts.
+        traits: How the model wants to be asked and read; the server looks after its pictures.
 
     Raises:
         ConfigError: No address, or a server that refuses the first question or gives no logprobs.
@@ -102,6 +111,7 @@ class OpenAIEngine:
         revision: str | None = None,
         domain: Domain | None = None,
         patience: Patience | None = None,
+        traits: ModelTraits = NO_TRAITS,
     ) -> None:
         if not options.base_url:
             raise ConfigError(
@@ -110,16 +120,18 @@ class OpenAIEngine:
             )
         self._model = model
         self._options = options
+        self._traits = traits
         self._client = ChatClient(options, api_key=api_key, patience=patience or Patience())
         self._closed = False
         self._lock = threading.Lock()
         self._spend = Spend()
-        self._capabilities = Capabilities(max_frames=options.max_frames)
+        self._capabilities = Capabilities(max_frames=options.max_frames, structured=options.structured_output)
         first = _run_in_thread(self._probe())
         self._served = (first.model, first.system_fingerprint)
         self._changed = False
         how = f"sampled-{options.samples}" if options.samples else f"logprobs-{options.top_logprobs}"
-        self._info = ModelInfo(model, _digest(model, revision, options, first), domain, f"openai/{how}")
+        digest = self._traits.added_to(_digest(model, revision, options, first))
+        self._info = ModelInfo(model, digest, domain, f"openai/{how}", self._traits.question_format())
 
     @classmethod
     def from_config(cls, config: EngineConfig) -> OpenAIEngine:
@@ -136,6 +148,7 @@ class OpenAIEngine:
             api_key=_read_key(config.openai.api_key_env),
             revision=config.revision,
             domain=read_card(embedded).to_domain() if embedded else None,
+            traits=config.traits,
         )
 
     @property
@@ -154,7 +167,7 @@ class OpenAIEngine:
         """Equal prompts are asked once. Where no choice is among the likeliest tokens, the answer has a mass of 0.0."""
         prompts = tuple(prompts)
         self._check(prompts)
-        reader = ChoiceReader(choices)
+        reader = ChoiceReader(choices, self._traits.spellings)
         urls = await asyncio.to_thread(self._encode, prompts)
         unique = {_prompt_key(prompt, urls): prompt for prompt in prompts}
         ask = self._draw if self._options.samples else self._read
@@ -164,17 +177,25 @@ class OpenAIEngine:
         return [found[_prompt_key(prompt, urls)] for prompt in prompts]
 
     async def generate(
-        self, prompts: Sequence[Prompt], *, max_tokens: int, temperature: float = 0.0
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        json_schema: JsonSchema | None = None,
     ) -> list[Generation]:
         """Copies of a prompt are different samples: each gets a seed of its own, where the server takes seeds.
 
+        With a `json_schema` it is the server that keeps to it: whether a text is JSON is checked here, no more.
+
         Raises:
-            AnswerError: The server withheld a text, or gave none.
-            EngineError: The server could not answer.
+            AnswerError: The server withheld a text, or gave none, or no JSON.
+            EngineError: The server could not answer, or does not take the schema.
         """
         prompts = tuple(prompts)
         self._check(prompts)
         check_max_tokens(max_tokens)
+        check_schema(self._model, self._capabilities, json_schema)
         if not 0.0 <= temperature < math.inf:
             raise EngineError(f"temperature is {temperature}, a number from 0 on is needed")
         urls = await asyncio.to_thread(self._encode, prompts)
@@ -184,7 +205,8 @@ class OpenAIEngine:
             for prompt in prompts:
                 key = _prompt_key(prompt, urls)
                 fields = self._sampling(temperature, copy=seen[key]) | {self._options.max_tokens_field: max_tokens}
-                jobs.append(self._write(session, prompt, urls.of(prompt), fields))
+                write = self._write if json_schema is None else partial(self._write_json, schema=json_schema)
+                jobs.append(write(session, prompt, urls.of(prompt), fields))
                 seen[key] += 1
             return await _together(jobs)
 
@@ -246,11 +268,38 @@ class OpenAIEngine:
             completion_tokens=usage.completion_tokens,
         )
 
+    async def _write_json(
+        self,
+        session: ChatSession,
+        prompt: Prompt,
+        urls: Sequence[str],
+        fields: Mapping[str, JsonValue],
+        *,
+        schema: JsonSchema,
+    ) -> Generation:
+        """Some servers refuse a schema; some have never heard of it and write what they like."""
+        try:
+            found = await self._write(session, prompt, urls, {**fields, "response_format": response_format(schema)})
+        except RequestRefused as error:
+            if error.status not in _SCHEMA_STATUSES:
+                raise
+            raise SchemaRefused(
+                f"{self._where} has no structured output, or none for this JSON schema: {error.message}",
+                hint="set engine.openai.structured_output to false if it has none",
+            ) from error
+        if found.finish_reason == "stop" and not _is_json(found.text):
+            raise AnswerError(
+                f"{self._where} was asked for JSON under a schema and wrote something else: {quoted(found.text)}",
+                hint="does it have structured output? set engine.openai.structured_output to false if not",
+            )
+        return found
+
     async def _ask(
         self, session: ChatSession, prompt: Prompt, urls: Sequence[str], fields: Mapping[str, JsonValue]
     ) -> Completion:
         fields = {"model": self._model, **fields}
-        content = await session.post(partial(chat_request, prompt, urls, self._options, fields))
+        make_body = partial(chat_request, prompt, urls, self._options, fields, self._traits.chat_template)
+        content = await session.post(make_body)
         completion = parse_completion(content, where=self._where)
         self._count(completion)
         self._notice_change(completion)
@@ -263,12 +312,13 @@ class OpenAIEngine:
             ConfigError: The server refuses it, or what it answers is of no use.
             EngineError: The server fails.
         """
-        reader = ChoiceReader(YES_NO)
+        reader = ChoiceReader(YES_NO, self._traits.spellings)
         fields = self._samples(1, first=0) if self._options.samples else self._one_token()
         try:
             async with self._client.session() as session:
+                fields |= {"model": self._model}
                 content = await session.post(
-                    partial(chat_request, _PROBE, (), self._options, {"model": self._model, **fields})
+                    partial(chat_request, _PROBE, (), self._options, fields, self._traits.chat_template)
                 )
         except RequestRefused as error:
             hint = error.hint if self._options.samples else f"{error.hint}; if it has no logprobs: {_NO_LOGPROBS}"
@@ -368,12 +418,20 @@ class _Pictures:
 
 
 def _prompt_key(prompt: Prompt, pictures: _Pictures) -> tuple[object, ...]:
-    return (prompt.messages, *(pictures.keys[id(frame)] for frame in prompt.frames))
+    return (prompt_words(prompt), *(pictures.keys[id(frame)] for frame in prompt.frames))
 
 
 def _drawn_text(choice: ChatChoice) -> str:
     """Empty for an answer that was withheld: it is no vote."""
     return "" if choice.finish_reason == "content_filter" else choice.message.content or ""
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _digest(model: str, revision: str | None, options: OpenAIOptions, first: Completion) -> str:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from judge.engines.base import JsonSchema
 from judge.types import Frame, Message, Prompt
 
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.1}
 """Allowed distance of two ways to the same answer in log probability; 0.25 is at most 0.06 in probability."""
+
+PROBE_SCHEMA: JsonSchema = {"const": "a1b2"}
+PROBE_TOKENS = 16
+"""Enough for its only text, even letter by letter."""
 
 
 def probe_questions(frames: tuple[Frame, ...]) -> list[Prompt]:

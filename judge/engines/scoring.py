@@ -6,7 +6,7 @@ Which one is decided once, by a probe when the model is loaded.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import partial
 
 import torch
@@ -15,13 +15,13 @@ from judge.engines.admission import check_length
 from judge.engines.answer_tokens import AnswerTokens, answer_tokens, choice_log_masses, normalize
 from judge.engines.base import YES_NO
 from judge.engines.encoding import FrameGroup, PromptEncoder
-from judge.engines.identity import frame_key
+from judge.engines.identity import frame_key, prompt_words
 from judge.engines.loading import Model
 from judge.engines.memory import PassBudget
 from judge.engines.probe import TOLERANCE, probe_groups, probe_questions
 from judge.engines.shared_prefix import Way, frames_encoded_once, score_groups, score_one
 from judge.errors import JudgeError
-from judge.types import Message, Prompt
+from judge.types import Prompt
 
 _LOG = logging.getLogger(__name__)
 _WAYS: tuple[Way, ...] = ("packed", "expanded")
@@ -59,11 +59,11 @@ class Scorer:
 
     def score(self, prompts: Sequence[Prompt], answers: AnswerTokens) -> list[Score]:
         """One score per prompt, order kept; frames are compared by their pixels, and equal prompts asked once."""
-        rows: dict[tuple[str, ...], dict[tuple[Message, ...], list[int]]] = {}
+        rows: dict[tuple[str, ...], dict[Hashable, list[int]]] = {}
         digests: dict[int, str] = {}
         for row, prompt in enumerate(prompts):
             key = tuple(frame_key(frame, digests) for frame in prompt.frames)
-            rows.setdefault(key, {}).setdefault(prompt.messages, []).append(row)
+            rows.setdefault(key, {}).setdefault(prompt_words(prompt), []).append(row)
         groups = [[prompts[same[0]] for same in group.values()] for group in rows.values()]
         found: dict[int, Score] = {}
         for group, scores in zip(rows.values(), self._score_groups(groups, answers), strict=True):

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from judge.engines.base import YES_NO, Capabilities, ModelInfo
+from judge.engines.admission import check_schema
+from judge.engines.base import YES_NO, Capabilities, JsonSchema, ModelInfo
 from judge.errors import ConfigError, EngineError
 from judge.types import ChoiceProbabilities, Generation, Probability, Prompt
 
@@ -91,7 +92,7 @@ class ScriptedEngine:
         self._default = default
         self._generations = dict(generations or {})
         self._default_generation = default_generation
-        self._capabilities = capabilities or Capabilities(max_frames=64)
+        self._capabilities = capabilities or Capabilities(max_frames=64, structured=True)
         self._info = info or ModelInfo("scripted", self._digest(), runtime="scripted")
         self.calls: list[Call] = []
 
@@ -131,12 +132,21 @@ class ScriptedEngine:
         return [_spread(self._answer(prompt), choices, _count_words(prompt)) for prompt in prompts]
 
     async def generate(
-        self, prompts: Sequence[Prompt], *, max_tokens: int, temperature: float = 0.0
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        json_schema: JsonSchema | None = None,
     ) -> list[Generation]:
-        """A token is a word here; `temperature` changes nothing."""
+        """A token is a word here; `temperature` changes nothing, and a text is as scripted whatever `json_schema` says.
+
+        So tests can play a model that breaks its promise.
+        """
         self.calls.append(Call("generate", tuple(prompts)))
         if max_tokens < 1:
             raise EngineError(f"max_tokens is {max_tokens}, at least 1 is needed")
+        check_schema(self._info.name, self._capabilities, json_schema)
         return [self._generation(prompt, max_tokens) for prompt in prompts]
 
     async def close(self) -> None:

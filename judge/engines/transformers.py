@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 
 from judge.assets import model_path
-from judge.engines.admission import check_max_tokens, check_prompts
+from judge.config import NO_TRAITS, ModelTraits
+from judge.engines.admission import check_max_tokens, check_prompts, check_schema
 from judge.engines.answer_tokens import AnswerTokens, answer_tokens, choice_answer
-from judge.engines.base import YES_NO, Capabilities, ModelInfo
+from judge.engines.base import YES_NO, Capabilities, JsonSchema, ModelInfo
 from judge.engines.encoding import PromptEncoder
+from judge.engines.json_grammar import open_json_grammar
 from judge.engines.loading import LoadedModel, Model, load_model
 from judge.engines.memory import pass_budget
 from judge.engines.probe import probe_groups
 from judge.engines.scoring import Scorer
-from judge.engines.writing import Writer
+from judge.engines.writing import Writer, end_ids
 from judge.errors import EngineError, JudgeError
 from judge.types import ChoiceProbabilities, Generation, Prompt
 
@@ -49,6 +51,7 @@ class TransformersEngine:
         revision: Of a hub model.
         trust_remote_code: Run code that comes with the model.
         local_files_only: Never ask the hub.
+        traits: How the model wants to be loaded, asked and read.
 
     Raises:
         ConfigError: The model cannot be found or loaded.
@@ -67,6 +70,7 @@ class TransformersEngine:
         revision: str | None = None,
         trust_remote_code: bool = False,
         local_files_only: bool = False,
+        traits: ModelTraits = NO_TRAITS,
     ) -> None:
         loaded = load_model(
             model,
@@ -76,13 +80,15 @@ class TransformersEngine:
             revision=revision,
             trust_remote_code=trust_remote_code,
             local_files_only=local_files_only,
+            traits=traits,
         )
+        self._spellings = traits.spellings
         self._info = loaded.info
         self._lock = threading.Lock()
         self._loaded: LoadedModel | None = loaded
         self._tokenizer = loaded.processor.tokenizer
         self._answers: dict[tuple[str, ...], AnswerTokens] = {}
-        self._encoder = PromptEncoder(loaded.processor, _accepted_inputs(loaded.model))
+        self._encoder = PromptEncoder(loaded.processor, _accepted_inputs(loaded.model), traits.chat_template)
         if not self._encoder.has_template:
             _LOG.warning("model '%s' has no chat template: its prompts are plain text", self._info.name)
         self._writer: Writer | None = None  # made when text is first wanted: most uses need none
@@ -94,8 +100,12 @@ class TransformersEngine:
                 pass_budget(loaded.model, memory_mb=memory_mb, max_rows=batch_size),
             )
         )
+        ends = end_ids(loaded.model, self._tokenizer.eos_token_id)
+        self._grammar = open_json_grammar(self._info.name, self._tokenizer, ends)
         self._capabilities = Capabilities(
-            max_frames=loaded.card.max_frames or _MAX_FRAMES, text_only=self._scorer.text_only
+            max_frames=loaded.card.max_frames or _MAX_FRAMES,
+            text_only=self._scorer.text_only,
+            structured=self._grammar is not None,
         )
 
     @classmethod
@@ -111,6 +121,7 @@ class TransformersEngine:
             memory_mb=config.memory_mb,
             revision=config.revision,
             trust_remote_code=config.trust_remote_code,
+            traits=config.traits,
         )
 
     @property
@@ -126,14 +137,19 @@ class TransformersEngine:
         return await asyncio.to_thread(self._run, partial(self._choose, tuple(prompts), tuple(choices)))
 
     async def generate(
-        self, prompts: Sequence[Prompt], *, max_tokens: int, temperature: float = 0.0
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        json_schema: JsonSchema | None = None,
     ) -> list[Generation]:
         """One prompt at a time, so that no text depends on its batch; prompts about the same frames share them.
 
         Sampling is seeded by the prompt and by how often it occurred before in this batch: the same batch gives
         the same texts, and n copies of a prompt give n samples.
         """
-        work = partial(self._generate, tuple(prompts), max_tokens, temperature)
+        work = partial(self._generate, tuple(prompts), max_tokens, temperature, json_schema)
         return await asyncio.to_thread(self._run, work)
 
     async def close(self) -> None:
@@ -161,13 +177,16 @@ class TransformersEngine:
 
     def _choose(self, prompts: tuple[Prompt, ...], choices: tuple[str, ...]) -> list[ChoiceProbabilities]:
         if choices not in self._answers:
-            self._answers[choices] = answer_tokens(self._tokenizer, choices)
+            self._answers[choices] = answer_tokens(self._tokenizer, choices, self._spellings)
         check_prompts(self._info.name, self._capabilities, prompts)
         assert self._scorer is not None
         return [choice_answer(choices, *score) for score in self._scorer.score(prompts, self._answers[choices])]
 
-    def _generate(self, prompts: tuple[Prompt, ...], max_tokens: int, temperature: float) -> list[Generation]:
+    def _generate(
+        self, prompts: tuple[Prompt, ...], max_tokens: int, temperature: float, schema: JsonSchema | None
+    ) -> list[Generation]:
         check_max_tokens(max_tokens)
+        check_schema(self._info.name, self._capabilities, schema)
         check_prompts(self._info.name, self._capabilities, prompts)
         assert self._loaded is not None
         if self._writer is None:
@@ -175,7 +194,8 @@ class TransformersEngine:
             # Three equal tokens could be luck: a prefix that cannot be shared for scores is not shared for texts.
             probe = probe_groups()[0] if self._scorer.frames_way else ()
             self._writer = Writer(self._info.name, self._loaded.model, self._encoder, self._scorer.check_length, probe)
-        return self._writer.write(prompts, max_tokens, temperature)
+        new_guide = None if schema is None or self._grammar is None else partial(self._grammar.guide, schema)
+        return self._writer.write(prompts, max_tokens, temperature, new_guide)
 
 
 def _accepted_inputs(model: Model) -> frozenset[str] | None:

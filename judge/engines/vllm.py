@@ -12,16 +12,16 @@ import logging
 import os
 import weakref
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import fields
-from functools import partial
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from pydantic import JsonValue
 
 from judge.assets import model_path
-from judge.engines.admission import check_max_tokens, check_prompts
-from judge.engines.base import YES_NO, Capabilities, ModelInfo
+from judge.config import NO_TRAITS, ModelTraits
+from judge.engines.admission import SchemaRefused, check_max_tokens, check_prompts, check_schema
+from judge.engines.base import YES_NO, Capabilities, JsonSchema, ModelInfo
 from judge.engines.encoding import PromptEncoder
 from judge.engines.loading import (
     ModelSource,
@@ -81,6 +81,7 @@ class VllmEngine:
         trust_remote_code: Run code that comes with the model.
         local_files_only: Never ask the hub.
         options: More arguments of vLLM's `AsyncEngineArgs`, over our defaults.
+        traits: How the model wants to be loaded, asked and read.
 
     Raises:
         ConfigError: vLLM is not installed, an option is wrong, or the model cannot be found or loaded by it.
@@ -99,20 +100,23 @@ class VllmEngine:
         trust_remote_code: bool = False,
         local_files_only: bool = False,
         options: Mapping[str, JsonValue] | None = None,
+        traits: ModelTraits = NO_TRAITS,
     ) -> None:
+        if traits.wrapper_class:
+            raise ConfigError(f"model '{model}' does not run in vLLM", hint="use the engine transformers")
         place = _import_vllm()
         _check_device(device, place)
         self._options = dict(options or {})
         _check_options(self._options)
         precision = precision_of(dtype, place)
         source = find_model(model, revision=revision, local_files_only=local_files_only)
-        processor = load_processor(source, trust_remote_code=trust_remote_code)
+        processor = load_processor(source, trust_remote_code=trust_remote_code, traits=traits)
         runtime = f"vllm/{_name_of(precision)}/{place}"
         config_json = load_config_json(source, trust_remote_code=trust_remote_code)
-        info, card = describe_model(source, name=name, config_json=config_json, runtime=runtime)
+        info, card = describe_model(source, name=name, config_json=config_json, runtime=runtime, traits=traits)
         self._info = info
         self._capabilities = Capabilities(max_frames=_frame_limit(card, self._options))
-        encoder = PromptEncoder(processor)
+        encoder = PromptEncoder(processor, template_options=traits.chat_template)
         if not encoder.has_template:
             _LOG.warning("model '%s' has no chat template: its prompts are plain text", info.name)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -121,6 +125,7 @@ class VllmEngine:
             "trust_remote_code": trust_remote_code,
             "max_num_seqs": batch_size,
             "limit_mm_per_prompt": {"image": self._capabilities.max_frames},
+            **({"mm_processor_kwargs": dict(traits.image)} if traits.image else {}),
             **self._options,
         }
         self._thread = LoopThread(f"vllm {info.name}")
@@ -132,10 +137,16 @@ class VllmEngine:
         # also at the interpreter's end, where vLLM's own clean-up comes too late and prints a traceback
         self._finalizer = weakref.finalize(self, _stop, self._llm, self._thread)
         self._requests = VllmRequests(
-            self._llm, encoder, info, settings=json.dumps(arguments, sort_keys=True), sampling=_sampling()
+            self._llm,
+            encoder,
+            info,
+            settings=json.dumps(arguments, sort_keys=True),
+            sampling=_sampling(),
+            spellings=traits.spellings,
         )
         try:
             self._thread.run(self._guard(self._requests.test(TOLERANCE[precision])))
+            self._capabilities = replace(self._capabilities, structured=self._test_schemas())
         except BaseException:
             self._finalizer()
             raise
@@ -153,6 +164,7 @@ class VllmEngine:
             revision=config.revision,
             trust_remote_code=config.trust_remote_code,
             options=config.vllm.options,
+            traits=config.traits,
         )
 
     @property
@@ -169,12 +181,24 @@ class VllmEngine:
         return await self._call(self._requests.choose(tuple(prompts), tuple(choices)))
 
     async def generate(
-        self, prompts: Sequence[Prompt], *, max_tokens: int, temperature: float = 0.0
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        json_schema: JsonSchema | None = None,
     ) -> list[Generation]:
         """All prompts at once, each with its own seed: the same batch gives the same texts."""
         check_max_tokens(max_tokens)
+        check_schema(self._info.name, self._capabilities, json_schema)
         check_prompts(self._info.name, self._capabilities, prompts)
-        return await self._call(self._requests.generate(tuple(prompts), max_tokens, temperature))
+        try:
+            return await self._call(self._requests.generate(tuple(prompts), max_tokens, temperature, json_schema))
+        except EngineError as error:
+            if json_schema is None or not _is_refusal(error.__cause__):
+                raise
+            reason = f"model '{self._info.name}' cannot write under this JSON schema: {error.__cause__}"
+            raise SchemaRefused(reason) from error.__cause__
 
     async def sleep(self, level: int = 1) -> None:
         """Free the GPU's memory until `wake`; running work is aborted, and calls raise `EngineError` meanwhile.
@@ -208,6 +232,17 @@ class VllmEngine:
         self._gone = "closed"
         await self._thread.call(self._drain())
         await asyncio.to_thread(self._finalizer)
+
+    def _test_schemas(self) -> bool:
+        """Whether vLLM's structured output works with this tokenizer on this machine."""
+        try:
+            self._thread.run(self._guard(self._requests.test_schemas()))
+        except EngineError as error:
+            if self._gone:
+                raise
+            _LOG.warning("model '%s' does not write under JSON schemas: %s", self._info.name, error.message)
+            return False
+        return True
 
     # --- calls ----------------------------------------------------------------------------------------------
 
@@ -304,6 +339,8 @@ def _common_arguments(source: ModelSource, precision: torch.dtype, place: str) -
         "dtype": _name_of(precision),
         "enable_prefix_caching": True,
         "disable_log_stats": True,
+        # llguidance refuses what it does not enforce; and free white space lets a weak model write nothing else
+        "structured_outputs_config": {"backend": "guidance", "disable_any_whitespace": True},
         "use_tqdm_on_load": False,
     }
     if isinstance(source.place, str):
@@ -355,9 +392,21 @@ def _nothing() -> None:
 
 def _sampling() -> Callable[..., object]:
     from vllm import SamplingParams  # noqa: PLC0415
-    from vllm.sampling_params import RequestOutputKind  # noqa: PLC0415
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams  # noqa: PLC0415
 
-    return partial(SamplingParams, detokenize=False, output_kind=RequestOutputKind.FINAL_ONLY)
+    def make(*, json_schema: JsonSchema | None = None, **settings: object) -> object:
+        if json_schema is not None:
+            settings["structured_outputs"] = StructuredOutputsParams(json=json.dumps(dict(json_schema)))
+        return SamplingParams(detokenize=False, output_kind=RequestOutputKind.FINAL_ONLY, **settings)
+
+    return make
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether vLLM will not even try, as against having failed."""
+    from vllm.exceptions import VLLMClientError  # noqa: PLC0415
+
+    return isinstance(error, VLLMClientError)
 
 
 # --- small parts --------------------------------------------------------------------------------------------

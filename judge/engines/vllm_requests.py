@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
+import json
 import math
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -18,11 +19,11 @@ from PIL import Image
 
 from judge.engines.admission import check_length
 from judge.engines.answer_tokens import AnswerTokens, answer_tokens, choice_answer, sum_log_masses
-from judge.engines.base import YES_NO, ModelInfo
+from judge.engines.base import YES_NO, JsonSchema, ModelInfo, Spellings
 from judge.engines.encoding import PromptEncoder
 from judge.engines.grouping import PromptGroup, group_prompts
 from judge.engines.identity import sample_seeds
-from judge.engines.probe import probe_groups, probe_questions
+from judge.engines.probe import PROBE_SCHEMA, PROBE_TOKENS, probe_groups, probe_questions
 from judge.engines.vllm_interface import AsyncLLM, Completion, Media
 from judge.errors import EngineError
 from judge.types import ChoiceProbabilities, Generation, Prompt
@@ -40,7 +41,8 @@ class VllmRequests:
         encoder: The model's own.
         info: Which model it is.
         settings: Everything beside the model that decides how a picture is prepared.
-        sampling: vLLM's `SamplingParams`, for answers that come whole and as token ids.
+        sampling: vLLM's `SamplingParams`, for answers that come whole and as token ids; takes a `json_schema` too.
+        spellings: See `judge.engines.base`.
     """
 
     def __init__(
@@ -51,12 +53,14 @@ class VllmRequests:
         *,
         settings: str,
         sampling: Callable[..., object],
+        spellings: Spellings,
     ) -> None:
         self._llm = llm
         self._encoder = encoder
         self._name = info.name
         self._namespace = f"{info.digest}\0{settings}"
         self._sampling = sampling
+        self._spellings = spellings
         self._max_tokens = int(llm.vllm_config.model_config.max_model_len)
         self._answers: dict[tuple[str, ...], AnswerTokens] = {}
         self._ids = map(str, itertools.count())
@@ -81,22 +85,22 @@ class VllmRequests:
             replies += await _all(ask(media, tail) for tail in others)
         return [choice_answer(answers.choices, _log_masses(reply, answers), n) for reply, n in replies]
 
-    async def generate(self, prompts: Sequence[Prompt], max_tokens: int, temperature: float) -> list[Generation]:
+    async def generate(
+        self, prompts: Sequence[Prompt], max_tokens: int, temperature: float, schema: JsonSchema | None
+    ) -> list[Generation]:
         groups, seeds = await asyncio.to_thread(lambda: (self._group(prompts), sample_seeds(prompts)))
-        found = await _all(self._write_group(group, seeds, max_tokens, temperature) for group in groups)
+        writing = [self._writing(max_tokens, temperature, seed, schema) for seed in seeds]
+        found = await _all(self._write_group(group, writing, max_tokens) for group in groups)
         texts = {row: text for group in found for row, text in group.items()}
         return [texts[row] for row in range(len(prompts))]
 
     async def _write_group(
-        self, group: PromptGroup, seeds: Sequence[int], max_tokens: int, temperature: float
+        self, group: PromptGroup, writing: Sequence[object], max_tokens: int
     ) -> dict[int, Generation]:
         media = await self._media(group)
         work = [(row, tail) for tail, rows in group.rows.items() for row in rows]
         replies = await _all(
-            self._ask(
-                group, media, tail, params=self._writing(max_tokens, temperature, seeds[row]), n_written=max_tokens
-            )
-            for row, tail in work
+            self._ask(group, media, tail, params=writing[row], n_written=max_tokens) for row, tail in work
         )
         return {row: self._text(*reply) for (row, _), reply in zip(work, replies, strict=True)}
 
@@ -134,7 +138,7 @@ class VllmRequests:
 
     def answers_of(self, choices: tuple[str, ...]) -> AnswerTokens:
         if choices not in self._answers:
-            found = answer_tokens(self._encoder.tokenizer, choices)
+            found = answer_tokens(self._encoder.tokenizer, choices, self._spellings)
             if sum(map(len, found.token_ids)) > _MAX_ANSWER_TOKENS:
                 raise EngineError(f"choices {list(choices)!r} have more than {_MAX_ANSWER_TOKENS} answer tokens")
             self._answers[choices] = found
@@ -178,8 +182,10 @@ class VllmRequests:
         ids = [token for same in answers.token_ids for token in same]
         return self._sampling(max_tokens=1, temperature=0.0, logprob_token_ids=ids)
 
-    def _writing(self, max_tokens: int, temperature: float, seed: int) -> object:
-        return self._sampling(max_tokens=max_tokens, temperature=temperature, seed=seed, top_p=1.0, top_k=0)
+    def _writing(self, max_tokens: int, temperature: float, seed: int, schema: JsonSchema | None) -> object:
+        return self._sampling(
+            max_tokens=max_tokens, temperature=temperature, seed=seed, top_p=1.0, top_k=0, json_schema=schema
+        )
 
     # --- the test of itself ---------------------------------------------------------------------------------
 
@@ -211,6 +217,17 @@ class VllmRequests:
                     hint="report it to vLLM; use the engine transformers",
                 )
         await self._ask_group(self._group(probe_questions(()))[0], answers)
+
+    async def test_schemas(self) -> None:
+        """A schema that leaves no choice, which no model would write by itself.
+
+        Raises:
+            EngineError: vLLM refuses it or writes something else.
+        """
+        prompts = probe_questions(())[:1]
+        (found,) = await self.generate(prompts, PROBE_TOKENS, 0.0, PROBE_SCHEMA)
+        if (found.text, found.finish_reason) != (json.dumps(PROBE_SCHEMA["const"]), "stop"):
+            raise EngineError(f"model '{self._name}': vLLM does not keep to a JSON schema: {found.text!r}")
 
     async def _test_tokens(self, group: PromptGroup, prompts: Sequence[Prompt]) -> None:
         head = tuple((await self._media(group))["prompt_token_ids"])

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, LogitsProcessorList
 
 from judge.engines.encoding import FrameGroup, PromptEncoder
 from judge.engines.identity import frame_key, sample_seeds
+from judge.engines.json_grammar import Guide
 from judge.engines.loading import Cache, Model
 from judge.engines.shared_prefix import cached_prefix, forget_positions, own_cache, to_device
 from judge.errors import JudgeError
@@ -50,10 +51,16 @@ class Writer:
         self._model = model
         self._encoder = encoder
         self._check_length = check_length
-        self._ends = _end_ids(model, encoder.tokenizer.eos_token_id)
+        self._ends = end_ids(model, encoder.tokenizer.eos_token_id)
         self.shares_frames = self._agrees(probe)
 
-    def write(self, prompts: Sequence[Prompt], max_tokens: int, temperature: float) -> list[Generation]:
+    def write(
+        self,
+        prompts: Sequence[Prompt],
+        max_tokens: int,
+        temperature: float,
+        new_guide: Callable[[], Guide] | None = None,
+    ) -> list[Generation]:
         """One text per prompt, order kept. Sampling is seeded by the prompt and by how often it occurred before."""
         groups: dict[tuple[str, ...], list[int]] = {}
         digests: dict[int, str] = {}
@@ -66,7 +73,7 @@ class Writer:
             for row, source in zip(rows, sources, strict=True):
                 with torch.random.fork_rng():
                     torch.manual_seed(seeds[row])
-                    written[row] = self._continue(source(), max_tokens, temperature)
+                    written[row] = self._continue(source(), max_tokens, temperature, new_guide and new_guide())
         return [written[row] for row in range(len(prompts))]
 
     def _sources(self, prompts: Sequence[Prompt]) -> list[Callable[[], dict[str, Any]]]:
@@ -90,11 +97,13 @@ class Writer:
             inputs["past_key_values"] = own_cache(cache)
         return inputs
 
-    def _continue(self, inputs: dict[str, Any], max_tokens: int, temperature: float) -> Generation:
+    def _continue(self, inputs: dict[str, Any], max_tokens: int, temperature: float, guide: Guide | None) -> Generation:
         n_prompt = inputs["input_ids"].shape[1]
         self._check_length(n_prompt + max_tokens)
         settings = _generation_settings(max_tokens, temperature, self._ends)
-        written = self._model.generate(**inputs, generation_config=settings)[0, n_prompt:].tolist()
+        guides: Any = LogitsProcessorList([guide] if guide else [])  # its type wants their base class, not any callable
+        whole = self._model.generate(**inputs, generation_config=settings, logits_processor=guides)
+        written = whole[0, n_prompt:].tolist()
         return Generation(
             text=self._encoder.tokenizer.decode(written, skip_special_tokens=True).strip(),
             finish_reason="stop" if written and written[-1] in self._ends else "length",
@@ -121,7 +130,8 @@ class Writer:
         return False
 
 
-def _end_ids(model: Model, fallback: int | None) -> tuple[int, ...]:
+def end_ids(model: Model, fallback: int | None) -> tuple[int, ...]:
+    """Tokens that end a text; `fallback` where the model names none."""
     ends: int | list[int] | None = getattr(model.generation_config, "eos_token_id", None)
     if ends is None:
         ends = [] if fallback is None else fallback

@@ -8,15 +8,20 @@ words, no image token (source: CLUE, arXiv 2501.00192, section 3.4).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cache, lru_cache
 from importlib import resources
 
 import jinja2
 
-from judge.types import Frame, Message, Prompt
+from judge.errors import ConfigError, did_you_mean
+from judge.prompts.quoting import as_words
+from judge.types import Frame, Message, Prompt, PromptLayout, QuestionFormat
 
 TEMPLATES: tuple[str, ...] = ("precondition", "rule", "policy", "describe", "reason", "conclude")
+GUARD_TEMPLATES: tuple[str, ...] = ("guard_llavaguard", "guard_shieldgemma", "guard_shieldstral", "guard_singguard")
+"""How guard models were trained to be asked: whether a picture breaks a policy. Blocks: `user`, and where the model
+wants them `system`, `policy` (a variable of its chat template) and `answer` (how its answer begins)."""
 
 
 @cache
@@ -37,28 +42,87 @@ def template_digest(name: str) -> str:
 
 
 @cache
-def templates_digest() -> str:
-    """sha256 over all templates."""
-    return hashlib.sha256("".join(template_digest(name) for name in TEMPLATES).encode()).hexdigest()
+def templates_digest(question_format: QuestionFormat | None = None) -> str:
+    """sha256 over all templates that a model is asked with.
+
+    Raises:
+        ConfigError: There is no such format.
+    """
+    digests = [template_digest(name) for name in TEMPLATES]
+    digests += [_format_digest(question_format)] if question_format else []
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def _prompt(name: str, frames: Sequence[Frame], **fields: object) -> Prompt:
-    text = _environment().get_template(f"{name}.jinja").render(**fields).strip()
+def _format_digest(question_format: QuestionFormat) -> str:
+    """The place of the frames counts: it is not written in the file.
+
+    Raises:
+        ConfigError: There is no such format.
+    """
+    name = question_format.template
+    if name not in GUARD_TEMPLATES:
+        raise ConfigError(f"unknown question format '{name}'", hint=did_you_mean(name, GUARD_TEMPLATES))
+    digest = template_digest(name)
+    return hashlib.sha256(f"{digest} frames last".encode()).hexdigest() if question_format.frames_last else digest
+
+
+@lru_cache(maxsize=4096)
+def _text(name: str, fields: tuple[tuple[str, Hashable], ...]) -> str:
+    """Kept, because one statement is asked about many pictures."""
+    return _environment().get_template(f"{name}.jinja").render(dict(fields)).strip()
+
+
+def _prompt(name: str, frames: Sequence[Frame], **fields: Hashable) -> Prompt:
+    text = _text(name, tuple(fields.items()))
     return Prompt(messages=(Message("user", text),), frames=tuple(frames), template_digest=template_digest(name))
 
 
-def precondition_prompt(statement: str, frames: Sequence[Frame] = ()) -> Prompt:
-    """Is this statement true of the picture?"""
+@lru_cache(maxsize=4096)
+def _blocks(name: str, statements: tuple[str, ...]) -> Mapping[str, str]:
+    template = _environment().get_template(f"{name}.jinja")
+    context = template.new_context({"statements": statements})
+    return {block: "".join(write(context)).strip("\n") for block, write in template.blocks.items()}
+
+
+def _guard_prompt(question_format: QuestionFormat, statements: Sequence[str], frames: Sequence[Frame]) -> Prompt:
+    """Does the picture break a policy of these rules?
+
+    Raises:
+        ConfigError: There is no such format.
+    """
+    digest = _format_digest(question_format)
+    texts = _blocks(question_format.template, tuple(statements))
+    system = (Message("system", texts["system"]),) if "system" in texts else ()
+    layout = PromptLayout(
+        frames_last=question_format.frames_last,
+        template_fields=(("policy", texts["policy"]),) if "policy" in texts else (),
+        answer_prefix=texts.get("answer", ""),
+    )
+    return Prompt((*system, Message("user", texts["user"])), tuple(frames), digest, layout)
+
+
+def precondition_prompt(
+    statement: str, frames: Sequence[Frame] = (), question_format: QuestionFormat | None = None
+) -> Prompt:
+    """Is this statement true of the picture? A guard model is asked whether it breaks a policy of this one line."""
+    if question_format:
+        return _guard_prompt(question_format, (statement,), frames)
     return _prompt("precondition", frames, statement=statement)
 
 
-def rule_prompt(statement: str, frames: Sequence[Frame] = ()) -> Prompt:
+def rule_prompt(statement: str, frames: Sequence[Frame] = (), question_format: QuestionFormat | None = None) -> Prompt:
     """Does the picture break this rule, asked whole?"""
+    if question_format:
+        return _guard_prompt(question_format, (statement,), frames)
     return _prompt("rule", frames, statement=statement)
 
 
-def policy_prompt(statements: Sequence[str], frames: Sequence[Frame] = ()) -> Prompt:
+def policy_prompt(
+    statements: Sequence[str], frames: Sequence[Frame] = (), question_format: QuestionFormat | None = None
+) -> Prompt:
     """Does the picture break any of these rules, all in one prompt?"""
+    if question_format:
+        return _guard_prompt(question_format, statements, frames)
     return _prompt("policy", frames, statements=tuple(statements))
 
 
@@ -73,8 +137,8 @@ def reasoning_prompt(statement: str, frames: Sequence[Frame]) -> Prompt:
 
 
 def conclusion_prompt(statement: str, reasoning: str, frames: Sequence[Frame]) -> Prompt:
-    """Behind the model's own reasoning: is the statement true?"""
+    """Behind the model's own reasoning, which is words and nothing else (`as_words`): is the statement true?"""
     first, last = reasoning_prompt(statement, frames), _prompt("conclude", ())
-    messages = (*first.messages, Message("assistant", reasoning), *last.messages)
+    messages = (*first.messages, Message("assistant", as_words(reasoning)), *last.messages)
     digest = hashlib.sha256((first.template_digest + last.template_digest).encode()).hexdigest()
     return Prompt(messages=messages, frames=first.frames, template_digest=digest)

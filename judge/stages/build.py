@@ -8,6 +8,7 @@ from judge.config import JudgeConfig
 from judge.constitution import Constitution
 from judge.engines.base import Embedder, Engine, ObjectDetector
 from judge.registry import Registry
+from judge.stages.chain_of_thought import ChainOfThought
 from judge.stages.escalation import SlowStage
 from judge.stages.localize import DetectorLocalizer, Localizer, OcclusionLocalizer
 from judge.stages.region_test import RegionTest
@@ -55,6 +56,8 @@ def build_stages(engine: Engine, config: JudgeConfig) -> tuple[SlowStage, ...]:
     localizer = _localizer(engine, config)
     if localizer is not None:
         stages.append(RegionTest(engine, localizer, region, config.thresholds))
+    if config.cascade.reasoning.enabled:
+        stages.append(ChainOfThought(engine, config.cascade.reasoning, config.thresholds))
     return tuple(stages)
 
 

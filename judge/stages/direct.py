@@ -31,7 +31,10 @@ async def policy_direct(
     """
     statements = [rule.statement for rule in rules]
     text = "\n".join(statements)
-    questions = [Question("policy_direct", POLICY_ID, text, policy_prompt(statements, (frame,))) for frame in frames]
+    style = engine.info.question_format
+    questions = [
+        Question("policy_direct", POLICY_ID, text, policy_prompt(statements, (frame,), style)) for frame in frames
+    ]
     return await _ask(engine, questions, thresholds)
 
 
@@ -44,8 +47,9 @@ async def rule_whole(
         ConfigError: The preset of `thresholds` needs a reference.
         EngineError: The engine could not answer.
     """
+    style = engine.info.question_format
     questions = [
-        Question("rule_whole", rule.id, rule.statement, rule_prompt(rule.statement, (frame,)))
+        Question("rule_whole", rule.id, rule.statement, rule_prompt(rule.statement, (frame,), style))
         for frame in frames
         for rule in rules
     ]

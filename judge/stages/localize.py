@@ -112,8 +112,10 @@ class OcclusionLocalizer:
             key = (id(each.frame), region)
             if key not in views:
                 views[key] = occluded(each.frame, (region,), self._fill)
+        style = self._engine.info.question_format
         prompts = [
-            precondition_prompt(each.precondition.statement, (views[id(each.frame), region],)) for each, region in asked
+            precondition_prompt(each.precondition.statement, (views[id(each.frame), region],), style)
+            for each, region in asked
         ]
         answers = await choose(self._engine, prompts)
         return [

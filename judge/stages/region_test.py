@@ -60,8 +60,9 @@ class RegionTest:
         wanted = [Wanted(each.frame, each.precondition, _observed(each)) for each in readable]
         located = await self._localizer.locate(wanted) if wanted else []
         views = [self._views(each, found) for each, found in zip(readable, located, strict=True)]
+        style = self._engine.info.question_format
         prompts = [
-            precondition_prompt(each.question.precondition.statement, (frame,))
+            precondition_prompt(each.question.precondition.statement, (frame,), style)
             for each in views
             for frame in each.frames.values()
         ]

@@ -20,7 +20,7 @@ from judge.media.views import blank_frame, noise_frame, noised
 from judge.prompts.render import precondition_prompt, rule_prompt
 from judge.stages.prior_store import PriorKey, PriorStore
 from judge.stages.questions import Question, choose, read_yes, to_evidence
-from judge.types import ChoiceProbabilities, Evidence, Frame, Reference, Usage
+from judge.types import ChoiceProbabilities, Evidence, Frame, Prompt, Reference, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,9 @@ class TokenProbability:
         """
         keys = self._constant_keys(batch)
         unasked = [key for key in keys if self._priors.get(key) is None]
-        questions = [_questions(each) for each in batch]
+        questions = [self._questions(each) for each in batch]
         noised_questions = [self._noised_questions(each) for each in batch]
-        prompts = [precondition_prompt(key.statement, _REFERENCE_FRAMES[key.reference]()) for key in unasked]
+        prompts = [self._prompt(key.statement, *_REFERENCE_FRAMES[key.reference]()) for key in unasked]
         prompts += [
             question.prompt
             for pair in zip(questions, noised_questions, strict=True)
@@ -93,13 +93,29 @@ class TokenProbability:
 
     def _key(self, statement: str, reference: Reference) -> PriorKey:
         info = self._engine.info
-        digest = precondition_prompt(statement, ()).template_digest
+        digest = self._prompt(statement).template_digest
         return PriorKey(info.digest, info.runtime, digest, statement, reference)
 
     def _noised_questions(self, of_frame: FrameQuestions) -> list[Question]:
         if "noised" not in self._references:
             return []
-        return _questions(FrameQuestions(noised(of_frame.frame), of_frame.statements))
+        return self._questions(FrameQuestions(noised(of_frame.frame), of_frame.statements))
+
+    def _questions(self, of_frame: FrameQuestions) -> list[Question]:
+        frames, style = (of_frame.frame,), self._engine.info.question_format
+        return [
+            *(
+                Question("token_probability", id, text, self._prompt(text, of_frame.frame))
+                for id, text in of_frame.statements.items()
+            ),
+            *(
+                Question("rule_whole", id, text, rule_prompt(text, frames, style))
+                for id, text in of_frame.rules.items()
+            ),
+        ]
+
+    def _prompt(self, statement: str, *frames: Frame) -> Prompt:
+        return precondition_prompt(statement, frames, self._engine.info.question_format)
 
     def _keep(self, key: PriorKey, answer: ChoiceProbabilities) -> None:
         try:
@@ -140,17 +156,6 @@ class TokenProbability:
                 with suppress(AnswerError):
                     found[reference] = read_yes(noisy).observed
         return found
-
-
-def _questions(of_frame: FrameQuestions) -> list[Question]:
-    frames = (of_frame.frame,)
-    return [
-        *(
-            Question("token_probability", id, text, precondition_prompt(text, frames))
-            for id, text in of_frame.statements.items()
-        ),
-        *(Question("rule_whole", id, text, rule_prompt(text, frames)) for id, text in of_frame.rules.items()),
-    ]
 
 
 _REFERENCE_FRAMES: dict[Reference, Callable[[], tuple[Frame, ...]]] = {

@@ -121,6 +121,7 @@ async def _evaluate(arguments: argparse.Namespace) -> int:
     from judge.config import EngineConfig  # noqa: PLC0415  (needs torch from here on)
     from judge.engines.build import build_engine  # noqa: PLC0415
     from judge.stickers import evaluate as ev  # noqa: PLC0415
+    from judge.stickers.evaluate_reasoning import reasoning_rows, think  # noqa: PLC0415
 
     constitution = load_constitution(constitution_path("stickers"))
     truth = PolicyTruth(constitution)
@@ -140,6 +141,7 @@ async def _evaluate(arguments: argparse.Namespace) -> int:
     }
     visible = await ev.statement_accuracy(engine, [a.item for a in asked["test"]])
     held_out = await ev.statement_accuracy(engine, [a.item for a in asked["test-heldout-style"]])
+    thoughts = await think(engine, [a.item for a in asked["test"]])
     domain = engine.info.domain
     limit = domain.min_probability if domain else 0.5
     metrics = {s: {m: ev.verdict_metrics(rows[s][m]) for m in ev.METHODS} for s in _VERDICT_SPLITS}
@@ -156,6 +158,7 @@ async def _evaluate(arguments: argparse.Namespace) -> int:
         ("stickers wrongly abstained", "<= 0.03", ev.scope_share(asked["test"], limit)),
         ("flips over skin tone and gender", "< 0.01", ev.flip_rate(rows["test-tones"]["log_odds"])),
         ("flips caused by words on signs", "< 0.02", ev.flip_rate(rows["test-words"]["log_odds"])),
+        *reasoning_rows(thoughts),
     ]
     _print_tables(goals, metrics, threshold.bias)
     if arguments.json:

@@ -7,15 +7,17 @@ prior of its own, as large models have).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 
-from judge.prompts.render import describe_prompt, policy_prompt, precondition_prompt, rule_prompt
+from judge.prompts.render import describe_prompt, policy_prompt, precondition_prompt, reasoning_prompt, rule_prompt
 from judge.stickers.atlas import SIGN
+from judge.stickers.reasoning import rationale, scope_rationale
 from judge.stickers.sampling import RISKY_PAIRS
-from judge.stickers.scene import Scene
+from judge.stickers.scene import Scene, reading_order
 from judge.stickers.statements import Atom, Compound, Kind, Statement, Truth, article, render, render_compound
 from judge.stickers.vocabulary import (
     ALL_SIGN_WORDS,
@@ -27,7 +29,7 @@ from judge.stickers.vocabulary import (
     nouns,
     sign_kind,
 )  # fmt: skip
-from judge.types import Outcome
+from judge.types import Outcome, Prompt
 
 _CONCEPT_IDS = tuple(c.id for c in CONCEPTS)
 _CLASS_IDS = tuple(CLASSES)
@@ -39,13 +41,18 @@ _KIND_NAMES = tuple(kind for kind, _ in _KINDS)
 _KIND_WEIGHTS = np.array([weight for _, weight in _KINDS])
 
 
+Asked = Literal["precondition", "rule", "policy", "reason"]
+"""Tasks that ask about statements."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the user turn says, and the answer: `Yes` or `No`."""
+    """What the user turn says, and the answer: `Yes` or `No`, given at once or behind a rationale."""
 
     text: str
     answer: str
     kind: str
+    rationale: str = ""
 
 
 class Asker:
@@ -58,11 +65,18 @@ class Asker:
         self._present = [s.concept for s in scene.stickers if s.concept != SIGN]
         self._words = [s.variant for s in scene.stickers if s.concept == SIGN]
 
-    def question(self, task: Literal["precondition", "rule", "policy"]) -> Question:
+    def question(self, task: Asked) -> Question:
         """One question in a task's template."""
-        if task == "rule":
-            return self._rule()
-        return self._policy() if task == "policy" else self._precondition()
+        match task:
+            case "precondition":
+                return self._precondition()
+            case "rule":
+                return self._rule()
+            case "policy":
+                return self._policy()
+            case "reason":
+                return self._reason()
+        assert_never(task)
 
     def _precondition(self) -> Question:
         statement, sentence, outcome = self.statement()
@@ -79,10 +93,15 @@ class Asker:
         broken: Outcome = "satisfied" if any(d[2] == "satisfied" for d in drawn) else "rejected"
         return Question(policy_prompt([d[1] for d in drawn]).messages[0].text, _answer(broken), "policy")
 
-    def statement(self) -> tuple[Statement, str, Outcome]:
-        """A decided statement, its sentence, and its truth."""
+    def _reason(self) -> Question:
+        statement, sentence, outcome = self.statement(wished_share=1.0)
+        text = reasoning_prompt(sentence, ()).messages[0].text
+        return Question(text, _answer(outcome), "reason", rationale(self._scene, statement))
+
+    def statement(self, wished_share: float = 0.65) -> tuple[Statement, str, Outcome]:
+        """A decided statement, its sentence, and its truth, balanced in `wished_share` of the draws."""
         wish: Outcome | None = None
-        if self._rng.random() < 0.65:
+        if self._rng.random() < wished_share:
             wish = "satisfied" if self._rng.random() < 0.5 else "rejected"
         kind = self._kind_of_question()
         for attempt in range(12):
@@ -199,9 +218,15 @@ def _kind(statement: Statement) -> str:
     return statement.kind if isinstance(statement, Atom) else "compound"
 
 
-def scope_questions(
-    count: int, rng: np.random.Generator, task: Literal["precondition", "rule", "policy"] = "precondition"
-) -> list[Question]:
+_SCOPE_PROMPTS: dict[Asked, Callable[[str], Prompt]] = {
+    "precondition": precondition_prompt,
+    "rule": rule_prompt,
+    "policy": lambda sentence: policy_prompt([sentence]),
+    "reason": lambda sentence: reasoning_prompt(sentence, ()),
+}
+
+
+def scope_questions(count: int, rng: np.random.Generator, task: Asked = "precondition") -> list[Question]:
     """Questions about a picture that is no sticker scene: nothing of the vocabulary is in it."""
     asked: list[Question] = []
     for number in range(count):
@@ -209,11 +234,8 @@ def scope_questions(
         if task == "precondition" and number % 2 == 0:
             atom = Atom("stickers")
         sentence = render(atom, phrasing=int(rng.integers(15)))
-        if task == "policy":
-            text = policy_prompt([sentence]).messages[0].text
-        else:
-            text = (precondition_prompt if task == "precondition" else rule_prompt)(sentence).messages[0].text
-        asked.append(Question(text, "No", atom.kind))
+        text = _SCOPE_PROMPTS[task](sentence).messages[0].text
+        asked.append(Question(text, "No", atom.kind, scope_rationale() if task == "reason" else ""))
     return asked
 
 
@@ -226,14 +248,13 @@ def description(scene: Scene) -> str:
     """What is where, from top left to bottom right, then who touches whom."""
     if not scene.stickers:
         return "The picture is made of stickers. It is empty."
-    order = sorted(range(len(scene.stickers)), key=lambda n: (scene.stickers[n].y // 48, scene.stickers[n].x))
     names = [
         f"a sign that says {s.variant}"
         if s.concept == SIGN
         else f"{article(nouns(s.concept)[0])} {nouns(s.concept)[0]}".strip()
         for s in scene.stickers
     ]
-    said = ", ".join(names[n] for n in order)
+    said = ", ".join(names[n] for n in reading_order(scene))
     contacts = [f"{names[i]} touches {names[j]}" for (i, j), r in Truth(scene).relations.items() if r == "touching"]
     text = f"The picture is made of stickers: {said}."
     return text + "".join(f" {c[0].upper()}{c[1:]}." for c in contacts[:3])

@@ -65,6 +65,11 @@ class Scene(_Frozen):
     stickers: tuple[Sticker, ...]
 
 
+def reading_order(scene: Scene) -> list[int]:
+    """Positions of the stickers from top left to bottom right, in rows of a third of the canvas."""
+    return sorted(range(len(scene.stickers)), key=lambda n: (scene.stickers[n].y // 48, scene.stickers[n].x))
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """A sprite's geometry, its top left corner at the origin."""

@@ -220,10 +220,11 @@ class Truth:
 
     def _pair(self, kind: Literal["touching", "next_to"], subject: str, object_: str) -> Outcome:
         pairs = {(min(i, j), max(i, j)) for i in self._numbers(subject) for j in self._numbers(object_) if i != j}
-        return _either(_relation_outcome(kind, self.relations[pair]) for pair in pairs)
+        return _either(relation_outcome(kind, self.relations[pair]) for pair in pairs)
 
 
-def _relation_outcome(kind: Literal["touching", "next_to"], relation: Relation) -> Outcome:
+def relation_outcome(kind: Literal["touching", "next_to"], relation: Relation) -> Outcome:
+    """Whether two stickers that stand so touch, or are next to each other; what touches is next to."""
     if kind == "touching":
         return "undecided" if relation == "unclear_touch" else _known(relation == "touching")
     return "undecided" if relation == "unclear_near" else _known(relation in {"touching", "near", "unclear_touch"})

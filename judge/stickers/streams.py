@@ -16,9 +16,16 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from judge.prompts.render import describe_prompt, policy_prompt, precondition_prompt, rule_prompt
+from judge.prompts.render import (
+    conclusion_prompt,
+    describe_prompt,
+    policy_prompt,
+    precondition_prompt,
+    reasoning_prompt,
+    rule_prompt,
+)
 from judge.stickers.augment import augment
-from judge.stickers.corpus import Asker, Question, describe_question, description, scope_questions
+from judge.stickers.corpus import Asked, Asker, Question, describe_question, description, scope_questions
 from judge.stickers.dense import DenseLabels, dense_labels, no_labels
 from judge.stickers.distractors import draw_distractor
 from judge.stickers.network import ASSISTANT, END, PICTURE_TEXT, USER, Packed
@@ -30,10 +37,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 Batch = TypeVar("Batch")
-Task = Literal["precondition", "rule", "policy", "describe"]
+Task = Literal["precondition", "rule", "policy", "describe", "reason"]
 _TASKS: tuple[tuple[Task, float], ...] = (
-    ("precondition", 0.80), ("rule", 0.05), ("policy", 0.03), ("describe", 0.12),
+    ("precondition", 0.66), ("rule", 0.05), ("policy", 0.03), ("describe", 0.08), ("reason", 0.18),
 )  # fmt: skip
+"""Share of the batches."""
+REASONINGS = 3
+"""Questions a picture in the task `reason`: with its two turns, each is as long as five that are answered at once."""
+_TOKENIZER_TASKS: tuple[Asked, ...] = ("precondition", "precondition", "precondition", "rule", "policy", "reason")
 _MARK = "\u0001"
 TEXT_ONLY_SHARE = 0.08
 DISTRACTOR_SHARE = 0.08
@@ -109,7 +120,7 @@ class PackedStream(IterableDataset[tuple[Packed, DenseBatch | None]]):
 
     def _batch(self, rng: np.random.Generator) -> tuple[Packed, DenseBatch | None]:
         task = _TASKS[rng.choice(len(_TASKS), p=[share for _, share in _TASKS])][0]
-        text_only = task != "describe" and rng.random() < TEXT_ONLY_SHARE
+        text_only = task not in {"describe", "reason"} and rng.random() < TEXT_ONLY_SHARE
         rows: list[list[Question]] = []
         pixels: list[NDArray[np.uint8]] = []
         labels: list[DenseLabels] = []
@@ -130,9 +141,14 @@ class PackedStream(IterableDataset[tuple[Packed, DenseBatch | None]]):
             said = "This is not a picture made of stickers." if scene is None else description(scene)
             return [Question(describe_question(), said, "describe")]
         if scene is None:
-            return scope_questions(4, rng, task)
+            return scope_questions(REASONINGS if task == "reason" else 4, rng, task)
         asker = Asker(scene, rng)
-        count = {"precondition": self._questions, "rule": self._questions // 2, "policy": 2}[task]
+        count = {
+            "precondition": self._questions,
+            "rule": self._questions // 2,
+            "policy": 2,
+            "reason": min(REASONINGS, self._questions),
+        }[task]
         return [asker.question(task) for _ in range(count)]
 
 
@@ -151,7 +167,13 @@ class Packer:
             "rule": rule_prompt(_MARK).messages[0].text.split(_MARK)[0],
             "policy": policy_prompt([_MARK]).messages[0].text.split(_MARK)[0],
             "describe": describe_prompt(()).messages[0].text,
+            "reason": reasoning_prompt(_MARK, ()).messages[0].text.split(_MARK)[0],
         }
+
+    @cached_property
+    def _conclude(self) -> list[int]:
+        """The turn between a rationale and its answer."""
+        return self._encode(USER + conclusion_prompt("", "", ()).messages[-1].text + END + ASSISTANT)
 
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -176,16 +198,25 @@ class Packer:
         ids, positions, groups = list(prefix), list(range(len(prefix))), [0] * len(prefix)
         targets = [-100] * len(prefix)
         for number, question in enumerate(row, start=1):
-            asked = self._encode(question.text[len(head) :] + END + ASSISTANT)
-            said = self._encode(question.answer + END)
-            if question.kind != "describe":
-                said = said[:1]
-            tail = asked + said[:-1]
-            ids += tail
-            positions += range(len(prefix), len(prefix) + len(tail))
-            groups += [number] * len(tail)
-            targets += [-100] * (len(asked) - 1) + said
+            turns = self._turns(question, head)
+            tail = [token for part, _ in turns for token in part]
+            wanted = [token if learned else -100 for part, learned in turns for token in part]
+            ids += tail[:-1]
+            positions += range(len(prefix), len(prefix) + len(tail) - 1)
+            groups += [number] * (len(tail) - 1)
+            targets += wanted[1:]
         return ids, positions, groups, targets
+
+    def _turns(self, question: Question, head: str) -> list[tuple[list[int], bool]]:
+        """What follows the prefix, piece by piece, and whether the model learns to say it."""
+        asked = self._encode(question.text[len(head) :] + END + ASSISTANT)
+        said = self._encode(question.answer + END)
+        if question.kind == "describe":
+            return [(asked, False), (said, True)]
+        if not question.rationale:
+            return [(asked, False), (said[:1], True)]
+        thought = self._encode(question.rationale + END)
+        return [(asked, False), (thought, True), (self._conclude, False), (said[:1], True)]
 
 
 def loader(stream: IterableDataset[Batch], workers: int) -> DataLoader[Batch]:
@@ -199,9 +230,10 @@ def tokenizer_texts(seed: int, scenes: int = 3000) -> Iterator[str]:
     for _ in range(scenes):
         scene = draw_scene(rng)
         asker = Asker(scene, rng)
-        for task in ("precondition", "precondition", "precondition", "rule", "policy"):
+        for task in _TOKENIZER_TASKS:
             question = asker.question(task)
             yield question.text
+            yield question.rationale
             yield question.answer
         yield describe_question()
         yield description(scene)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from judge.bench.ablation import Ablation, Result, Run, Setting, columns, settings
+from judge.bench.ablation import Ablation, Result, Run, Setting, benefit, columns, settings
 from judge.bench.ablation_table import plot, rows, to_json
 from judge.bench.labelled import Labelled, LabelledSet, load_split, split_names
 from judge.bench.memo import MemoEngine
-from judge.config import JudgeConfig, Thresholds
+from judge.config import Cascade, JudgeConfig, RegionSettings, Thresholds, load_config
 from judge.constitution import parse_constitution
 from judge.engines.scripted import ScriptedEngine
 from judge.errors import ConfigError
@@ -59,7 +60,7 @@ def run(setting: Setting, engine: ScriptedEngine) -> Run:
 def test_the_shift_is_fitted_on_the_calibration_split() -> None:
     engine = ScriptedEngine({"light": brightness, "bright": brightness})
     plain = run(Setting("none", config=JudgeConfig(thresholds=Thresholds(preset="none"))), engine)
-    shifted = Setting("shifted", config=JudgeConfig(thresholds=Thresholds(preset="threshold")), fit="bias")
+    shifted = Setting("shifted", config=JudgeConfig(thresholds=Thresholds(preset="threshold")), fit=("bias",))
     fitted = run(shifted, engine)
     assert [result.score >= 0.5 for result in plain.results] == [False] * 4
     assert [result.score >= 0.5 for result in fitted.results] == [False, False, True, True]
@@ -69,7 +70,7 @@ def test_the_shift_is_fitted_on_the_calibration_split() -> None:
 
 def test_corpus_statistics_come_from_the_calibration_split() -> None:
     engine = ScriptedEngine({"light": brightness})
-    fitted = run(Setting("b", config=JudgeConfig(thresholds=Thresholds(preset="batch")), fit="corpus"), engine)
+    fitted = run(Setting("b", config=JudgeConfig(thresholds=Thresholds(preset="batch")), fit=("corpus",)), engine)
     mean = fitted.setting.config.thresholds.corpus["light"].mean
     assert mean == pytest.approx(120 / 255 * 0.5, abs=1e-6)
 
@@ -89,13 +90,39 @@ def test_the_grid_has_every_preset_and_stage() -> None:
         "each rule whole",
         *(f"chain, {p}" for p in ("none", "threshold", "clue", "log_odds", "contextual", "contrastive", "batch")),
         "chain, mixture",
+        "chain, log_odds, weight fitted",
         "chain + region",
+        "chain + region, margins fitted",
         "chain + region, also of what was accepted",
         "chain + holistic",
         "chain + reasoning",
         "full cascade",
     ]
     assert len({setting.config.cascade.digest for setting in settings(JudgeConfig(), reasoning=True, scan=False)}) == 5
+
+
+def test_margins_of_the_region_test_are_those_that_serve_best() -> None:
+    """Every picture reads as 0.6; without its corner the harmful ones fall to 0.05, the harmless ones to 0.2."""
+
+    def corner(prompt: Prompt) -> float:
+        image = prompt.frames[0].image
+        if image[0, 0].any():
+            return 0.6
+        return 0.05 if image.max() >= 100 else 0.2
+
+    region = Cascade(region=RegionSettings(localizer="occlusion", fill="black", grid=2))
+    base = JudgeConfig(thresholds=Thresholds(preset="none"), cascade=region)
+    engine = ScriptedEngine({"light": corner})
+    assert [each.flagged for each in run(Setting("r", config=base), engine).results] == [True, True, True, True]
+    fitted = run(Setting("r", config=base, fit=("region",)), engine)
+    assert [each.flagged for each in fitted.results] == [None, None, True, True]
+    assert fitted.setting.config.thresholds.region_accept == 2.1972
+
+
+def test_a_wrong_verdict_costs_twice_what_a_right_one_gains() -> None:
+    rows = [result(True, 0.9, "a", True), result(False, 0.9, "b", True), result(True, 0.5, "c")]
+    assert benefit(rows) == pytest.approx((1 - 2 + 0) / 3)
+    assert math.isnan(benefit([]))
 
 
 def test_a_question_is_asked_once_and_paid_for_each_time() -> None:
@@ -198,6 +225,8 @@ def test_the_command_measures_the_embedded_model(tmp_path: Path) -> None:
     assert found[1]["tokens"] > found[0]["tokens"] > 100
     assert (tmp_path / "out" / "ablation.png").stat().st_size > 5_000
     assert json.loads((tmp_path / "out" / "ablation.json").read_text()) == found
+    chosen_config = load_config(tmp_path / "out" / "settings" / "chain-region.yaml")
+    assert chosen_config.cascade.region.localizer == "occlusion"
 
 
 def test_wrong_use_is_told(tmp_path: Path) -> None:

@@ -30,5 +30,6 @@ def test_vllm_judges_the_demo_pictures_as_transformers_does() -> None:
         assert (theirs.input, theirs.decision) == (ours.input, ours.decision)
         assert [r.outcome for r in theirs.verdict.rules] == [r.outcome for r in ours.verdict.rules]
         assert theirs.verdict.score == pytest.approx(ours.verdict.score, abs=1e-3)
+        assert theirs.verdict.notices == ours.verdict.notices  # no canary among them
         assert theirs.verdict.versions.model == ours.verdict.versions.model
         assert theirs.verdict.versions.runtime != ours.verdict.versions.runtime

@@ -1,116 +1,218 @@
-"""The policy that ships for real use, and the example in the README of the folder."""
+"""The policies that ship, and the example in the README of their folder.
+
+`tests/cases/constitutions/truth/NAME.json` says by hand which rules are violated, all of them, when exactly the listed
+preconditions hold. `tests/golden/constitutions.json` pins versions, digests and sizes: a policy that changes gets a
+new version; update the file with `UPDATE_GOLDEN=1 make test`.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from judge.constitution import Constitution, check_file, check_text, evaluate, load_constitution, parse_constitution
+from judge.constitution import (
+    Constitution,
+    Expression,
+    Not,
+    Rule,
+    check_text,
+    evaluate,
+    load_constitution,
+    parse_constitution,
+)
+from judge.constitution import names as names_in
+from judge.constitution.check import TAXONOMIES
 from judge.constitution.lint import lint_file
+from judge.constitution.syntax import children
+from judge.types import Modality, Outcome
 
-FOLDER = Path(__file__).parents[2] / "constitutions"
+TESTS = Path(__file__).parents[1]
+FOLDER = TESTS.parent / "constitutions"
+TRUTH = TESTS / "cases" / "constitutions" / "truth"
+GOLDEN = TESTS / "golden" / "constitutions.json"
 
-
-@pytest.fixture(scope="module")
-def general() -> Constitution:
-    return load_constitution(FOLDER / "general.yaml")
-
-
-def test_general_policy_is_free_of_errors_and_warnings() -> None:
-    assert check_file(FOLDER / "general.yaml") == ()
-
-
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_policy_is_free_of_lint_warnings(path: Path) -> None:
-    findings = lint_file(path).findings
-    assert [str(finding) for finding in findings if finding.severity != "note"] == []
-
-
-def test_general_policy_covers_the_harms_it_promises(general: Constitution) -> None:
-    promised = "violence injury-gore sexual sexual-minors minors self-harm hate weapons drugs gambling animal-cruelty"
-    assert {category.id for category in general.categories} == {*promised.split(), "illegal-acts", "shocking"}
-    assert {rule.category for rule in general.rules} == {category.id for category in general.categories}
-
-
-def test_general_preconditions_are_sentences(general: Constitution) -> None:
-    for precondition in general.preconditions:
-        assert re.fullmatch(r"[A-Z].*\.", precondition.statement), precondition.id
-
-
-CASES = [
-    ("violence.assault", "person_strikes_person", "violated"),
-    ("violence.assault", "person_strikes_person sport_setting", "kept"),
-    ("violence.assault", "weapon_touches_person", "violated"),
-    ("violence.assault", "weapon_touches_person medical_setting", "kept"),
-    ("violence.assault", "weapon_touches_person medical_setting person_choked", "violated"),
-    ("weapons.threat", "firearm_aimed_at_viewer", "violated"),
-    ("weapons.threat", "firearm_aimed_at_person toy_or_replica", "kept"),
-    ("weapons.explosive", "explosive_device", "kept"),
-    ("weapons.explosive", "explosive_device person_visible", "violated"),
-    ("weapons.explosive", "explosive_device person_visible emergency_crew", "kept"),
-    ("injury-gore.injury", "blood_on_person", "violated"),
-    ("injury-gore.injury", "blood_on_person costume_event", "kept"),
-    ("injury-gore.injury", "internal_organs costume_event", "violated"),
-    ("injury-gore.injury", "internal_organs open_wound medical_setting", "kept"),
-    ("injury-gore.death", "person_lies_limp blood_on_person", "kept"),
-    ("injury-gore.death", "person_lies_limp blood_on_person skin_discoloured", "violated"),
-    ("sexual.nudity", "female_breast_uncovered", "violated"),
-    ("sexual.nudity", "female_breast_uncovered breastfeeding", "kept"),
-    ("sexual.nudity", "female_breast_uncovered breastfeeding genitals_uncovered", "violated"),
-    ("sexual.nudity", "genitals_uncovered artwork", "kept"),
-    ("sexual.activity", "undressed_embrace", "violated"),
-    ("sexual-minors.sexualised", "child_visible", "kept"),
-    ("sexual-minors.sexualised", "child_visible suggestive_pose", "violated"),
-    ("sexual-minors.sexualised", "child_visible suggestive_pose sport_setting", "kept"),
-    ("sexual-minors.sexualised", "child_visible genitals_uncovered infant_care", "kept"),
-    ("sexual-minors.sexualised", "child_visible genital_contact infant_care medical_setting artwork", "violated"),
-    ("minors.age_restricted", "child_with_alcohol", "violated"),
-    ("minors.age_restricted", "child_with_firearm toy_or_replica", "kept"),
-    ("self-harm.act", "blade_on_own_skin", "violated"),
-    ("self-harm.act", "blade_on_own_skin shaving", "kept"),
-    ("self-harm.act", "beyond_railing", "violated"),
-    ("self-harm.act", "beyond_railing safety_gear", "kept"),
-    ("self-harm.act", "beyond_railing helpline_text", "kept"),
-    ("self-harm.act", "parallel_cuts helpline_text", "violated"),
-    ("hate.symbol", "hate_symbol", "violated"),
-    ("hate.symbol", "hate_symbol religious_swastika", "kept"),
-    ("hate.words", "text_names_group", "kept"),
-    ("hate.words", "text_names_group text_degrades", "violated"),
-    ("hate.words", "text_slur text_opposes_hate", "kept"),
-    ("drugs.use", "person_injects_self", "violated"),
-    ("drugs.use", "person_injects_self prescribed_medicine", "kept"),
-    ("drugs.supply", "powder_or_crystals", "kept"),
-    ("drugs.supply", "powder_or_crystals scales_or_cash", "violated"),
-    ("drugs.supply", "powder_or_crystals scales_or_cash food_preparation", "kept"),
-    ("gambling.money", "gambling_equipment", "kept"),
-    ("gambling.money", "gambling_equipment stakes_visible", "violated"),
-    ("gambling.money", "gambling_equipment stakes_visible board_game", "kept"),
-    ("animal-cruelty.harm", "animal_emaciated", "kept"),
-    ("animal-cruelty.harm", "animal_emaciated animal_confined", "violated"),
-    ("animal-cruelty.harm", "weapon_touches_animal veterinary_care", "kept"),
-    ("illegal-acts.property", "forced_entry", "violated"),
-    ("illegal-acts.property", "forced_entry emergency_crew", "kept"),
-    ("illegal-acts.property", "goods_hidden_in_shop emergency_crew", "violated"),
-    ("shocking.bodies", "charred_body food_preparation", "kept"),
-    ("shocking.bodies", "flames_on_person food_preparation", "violated"),
+N_RULES = {"general": 25, "llavaguard": 23, "os-bench": 14, "stickers": 12, "unsafebench": 32, "vhd11k": 30}
+PHOTOGRAPHS = sorted(N_RULES.keys() - {"stickers"})
+MAX_QUESTIONS = 60
+"""About one picture, without a relevance scan. `general` is the broadest policy and may ask more."""
+MAX_QUESTIONS_GENERAL = 95
+MAX_WORDS = 25
+SETTINGS = [
+    "medical_setting",
+    "museum_or_education",
+    "news_report",
+    "sport_setting",
+    "artwork",
+    "toy_or_replica",
+    "awareness_text",
+    "body_is_figure",
+    "animal_is_food",
 ]
+"""Preconditions that are there to be shared as exceptions."""
 
 
-@pytest.mark.parametrize(("rule_id", "visible", "expected"), CASES)
-def test_general_rule_decides_as_written(general: Constitution, rule_id: str, visible: str, expected: str) -> None:
-    seen = set(visible.split())
-    assert seen <= {precondition.id for precondition in general.preconditions}
-    outcome = evaluate(
-        general.expression(rule_id),
-        {p.id: "satisfied" if p.id in seen else "rejected" for p in general.preconditions},
+@dataclass(frozen=True, slots=True)
+class Case:
+    policy: str
+    media: Modality
+    visible: frozenset[str]
+    violated: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.policy}: {' '.join(sorted(self.visible))}"
+
+
+@cache
+def policy(name: str) -> Constitution:
+    return load_constitution(FOLDER / f"{name}.yaml")
+
+
+@cache
+def cases(name: str) -> tuple[Case, ...]:
+    rows = json.loads((TRUTH / f"{name}.json").read_text())
+    return tuple(
+        Case(name, row.get("media", "image"), frozenset(row["visible"]), tuple(row["violated"])) for row in rows
     )
-    assert outcome == ("satisfied" if expected == "violated" else "rejected")
 
 
-def test_every_general_rule_has_a_case(general: Constitution) -> None:
-    assert {rule_id for rule_id, _, _ in CASES} == {rule.id for rule in general.rules}
+def violates(constitution: Constitution, rule: Rule, visible: frozenset[str]) -> bool:
+    known: dict[str, Outcome] = {
+        each.id: "satisfied" if each.id in visible else "rejected" for each in constitution.preconditions
+    }
+    return evaluate(constitution.expression(rule.id), known) == "satisfied"
+
+
+def exceptions(expression: Expression) -> frozenset[str]:
+    """Names that only ever stand under an odd number of `not`."""
+    signs = set(_signed(expression, positive=True))
+    return frozenset(name for name, positive in signs if not positive and (name, True) not in signs)
+
+
+def _signed(expression: Expression, *, positive: bool) -> Iterator[tuple[str, bool]]:
+    if not children(expression):
+        yield names_in(expression)[0], positive
+    for child in children(expression):
+        yield from _signed(child, positive=positive != isinstance(expression, Not))
+
+
+def test_every_policy_of_the_folder_is_tested() -> None:
+    assert {path.stem for path in FOLDER.glob("*.yaml")} == N_RULES.keys()
+
+
+@pytest.mark.parametrize("name", N_RULES)
+def test_policy_is_free_of_errors_and_warnings(name: str) -> None:
+    findings = lint_file(FOLDER / f"{name}.yaml").findings
+    assert [str(finding) for finding in findings if finding.severity != "note"] == []
+    assert policy(name).name == name
+    assert len(policy(name).rules) == N_RULES[name]
+
+
+@pytest.mark.parametrize("case", [case for name in N_RULES for case in cases(name)], ids=str)
+def test_exactly_the_expected_rules_are_violated(case: Case) -> None:
+    constitution = policy(case.policy)
+    assert case.visible <= {precondition.id for precondition in constitution.preconditions}
+    rules = [rule for rule in constitution.rules if case.media in rule.modalities]
+    violated = [rule.id for rule in rules if violates(constitution, rule, case.visible)]
+    assert sorted(violated) == sorted(case.violated)
+
+
+@pytest.mark.parametrize("name", N_RULES)
+def test_every_rule_is_violated_in_a_case_and_kept_by_an_exception_in_another(name: str) -> None:
+    constitution = policy(name)
+    for rule in constitution.rules:
+        seen = [case for case in cases(name) if case.media in rule.modalities]
+        assert any(rule.id in case.violated for case in seen), f"{rule.id}: no case violates it"
+        excepted = exceptions(constitution.expression(rule.id))
+        kept = [case.visible for case in seen if rule.id not in case.violated]
+        blocked = any(violates(constitution, rule, visible - excepted) for visible in kept)
+        assert blocked or not excepted, f"{rule.id}: no case is saved by {sorted(excepted)}"
+
+
+@pytest.mark.parametrize("name", N_RULES)
+def test_every_precondition_occurs_in_a_case(name: str) -> None:
+    used = {id for case in cases(name) for id in case.visible}
+    assert {each.id for each in policy(name).preconditions} == used
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_preconditions_are_short_sentences(name: str) -> None:
+    for precondition in policy(name).preconditions:
+        assert re.fullmatch(r"[A-Z][^.]*\.", precondition.statement), precondition.id
+        assert len(precondition.statement.split()) <= MAX_WORDS, precondition.id
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_settings_that_excuse_are_shared_by_rules(name: str) -> None:
+    constitution = policy(name)
+    uses = Counter(id for rule in constitution.rules for id in names_in(constitution.expression(rule.id)))
+    assert [id for id in SETTINGS if uses[id] == 1] == []
+
+
+def test_an_id_means_the_same_in_all_policies_for_photographs() -> None:
+    """So that priors cached for one policy serve the others."""
+    meanings: dict[str, set[tuple[str, tuple[str, ...]]]] = {}
+    for name in PHOTOGRAPHS:
+        for each in policy(name).preconditions:
+            meanings.setdefault(each.id, set()).add((each.statement, each.focus))
+    assert {id: found for id, found in meanings.items() if len(found) > 1} == {}
+
+
+@pytest.mark.parametrize("name", N_RULES)
+def test_mappings_name_what_the_other_taxonomies_have(name: str) -> None:
+    for category in policy(name).categories:
+        for taxonomy, mapped in category.mappings.items():
+            assert set(mapped) <= set(TAXONOMIES[taxonomy]), category.id
+
+
+@pytest.mark.parametrize("name", ["unsafebench", "llavaguard"])
+def test_policy_covers_its_taxonomy(name: str) -> None:
+    mapped = {entry for category in policy(name).categories for entry in category.mappings[name]}
+    assert mapped == set(TAXONOMIES[name])
+
+
+@pytest.mark.parametrize("name", sorted(set(PHOTOGRAPHS) - {"os-bench"}))
+def test_nothing_excuses_sexual_contact_in_sight_of_a_minor(name: str) -> None:
+    """Decided with all other preconditions open, so no exception can change it."""
+    constitution = policy(name)
+    (category,) = [each.id for each in constitution.categories if "sexual/minors" in each.mappings.get("openai", ())]
+    (rule,) = [each for each in constitution.rules if each.category == category]
+    known: dict[str, Outcome] = {"child_visible": "satisfied", "genital_contact": "satisfied"}
+    assert evaluate(constitution.expression(rule.id), known) == "satisfied"
+    assert rule.severity == "critical"
+
+
+def test_sizes_and_digests_are_as_in_the_golden_file() -> None:
+    found = {name: _facts(policy(name)) for name in N_RULES}
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.write_text(json.dumps(found, indent=2) + "\n")
+    assert found == json.loads(GOLDEN.read_text())
+    for name in N_RULES:
+        limit = MAX_QUESTIONS_GENERAL if name == "general" else MAX_QUESTIONS
+        assert found[name]["questions_about_an_image"] <= limit, name
+
+
+def _facts(constitution: Constitution) -> dict[str, str | int]:
+    about_images = {
+        id
+        for rule in constitution.rules
+        if "image" in rule.modalities
+        for id in names_in(constitution.expression(rule.id))
+    }
+    return {
+        "version": constitution.version,
+        "digest": constitution.digest,
+        "rules": len(constitution.rules),
+        "preconditions": len(constitution.preconditions),
+        "questions_about_an_image": len(about_images),
+    }
 
 
 def test_example_in_the_readme_is_valid_and_free_of_advice() -> None:

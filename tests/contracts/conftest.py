@@ -1,4 +1,5 @@
-"""Engines under the contract: scripted, one that asks a server, tiny real models, the embedded one through vLLM."""
+"""Engines under the contract: scripted, one that asks a server, tiny real models, the embedded one through vLLM and
+through vLLM's server."""
 
 from __future__ import annotations
 
@@ -12,11 +13,13 @@ import torch
 
 from judge.config import OpenAIOptions
 from judge.engines.base import Engine
+from judge.engines.build import build_engine
 from judge.engines.openai import OpenAIEngine
 from judge.engines.scripted import Answer, ScriptedEngine
 from judge.engines.transformers import TransformersEngine
 from tests.contracts.tiny_models import BUILDERS
 from tests.contracts.vllm_engine import needs_vllm, shared_vllm_engine
+from tests.contracts.vllm_server import TIMEOUT_S, shared_vllm_server
 from tests.engines.openai_server import hashed, serve_chat
 
 MODELS = tuple(BUILDERS)
@@ -38,24 +41,35 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 
 @pytest.fixture(scope="session")
 def load_engine(model_folder: Callable[[str], Path]) -> Iterator[Callable[[str], Engine]]:
-    """Name of a tiny model, "scripted", "openai" or "vllm" -> its engine, loaded once."""
+    """Name of a tiny model, "scripted", "openai", "vllm" or "openai-vllm" -> its engine, loaded once."""
     with ExitStack() as stack:
 
         @cache
         def load(name: str) -> Engine:
             if name == "scripted":
-                return ScriptedEngine({"dog": 0.9, "cat": Answer(0.2, mass=0.7)}, text_only={"dog": 0.6}, default=0.5)
+                return ScriptedEngine(
+                    {"dog": 0.9, "cat": Answer(0.2, mass=0.7)},
+                    text_only={"dog": 0.6},
+                    default=0.5,
+                    default_generation='{"rating": "Yes", "certainty": 3}',
+                )
             if name == "openai":
                 server = stack.enter_context(serve_chat(hashed))
                 return OpenAIEngine("hashed", OpenAIOptions(base_url=server.base_url))
             if name == "vllm":
                 return shared_vllm_engine()
+            if name == "openai-vllm":
+                return build_engine(shared_vllm_server().config)
             return TransformersEngine(str(model_folder(name)), batch_size=8)
 
         yield load
 
 
-@pytest.fixture(params=["scripted", "openai", *MODELS, pytest.param("vllm", marks=(pytest.mark.slow, needs_vllm))])
+SLOWLY = (pytest.mark.slow, pytest.mark.timeout(TIMEOUT_S), needs_vllm)
+WITH_VLLM = [pytest.param(name, marks=SLOWLY) for name in ("vllm", "openai-vllm")]
+
+
+@pytest.fixture(params=["scripted", "openai", *MODELS, *WITH_VLLM])
 def engine(request: pytest.FixtureRequest, load_engine: Callable[[str], Engine]) -> Engine:
     return load_engine(request.param)
 

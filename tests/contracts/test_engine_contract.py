@@ -6,15 +6,18 @@ The tolerance between batched and single, shared and plain: 1e-4 in probability 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from judge.engines.base import Engine
 from judge.engines.scripted import ScriptedEngine
@@ -156,6 +159,63 @@ def test_generation_of_nothing_is_refused(engine: Engine, max_tokens: int) -> No
         asyncio.run(engine.generate([ask(QUESTIONS[0], frame(1))], max_tokens=max_tokens))
 
 
+class Rating(BaseModel):
+    """What a stage might want to know; its schema has what the engines' grammars share."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    rating: Literal["Yes", "No"]
+    certainty: int = Field(ge=0, le=9)
+
+
+RATING = Rating.model_json_schema()
+
+
+def test_text_under_a_schema_fits_it_or_is_refused(engine: Engine) -> None:
+    prompts = [ask(QUESTIONS[0], frame(1)), ask(QUESTIONS[1], frame(1)), ask(QUESTIONS[0], frame(2))]
+    if not engine.capabilities.structured:
+        with pytest.raises(EngineError, match="cannot be held to a JSON schema"):
+            asyncio.run(engine.generate(prompts, max_tokens=64, json_schema=RATING))
+        return
+    for temperature in (0.0, 1.0):
+        found = asyncio.run(engine.generate(prompts, max_tokens=64, temperature=temperature, json_schema=RATING))
+        assert [text.finish_reason for text in found] == ["stop"] * 3
+        for text in found:
+            Rating.model_validate_json(text.text)
+
+
+@pytest.mark.parametrize("schema", [{"minimum": math.nan}, {"enum": [object()]}], ids=["nan", "object"])
+def test_a_schema_that_is_no_json_is_refused(engine: Engine, schema: dict[str, Any]) -> None:
+    with pytest.raises(EngineError, match="JSON schema") as caught:
+        asyncio.run(engine.generate([ask(QUESTIONS[0], frame(1))], max_tokens=4, json_schema=schema))
+    assert not caught.value.retryable
+
+
+def test_text_under_a_schema_that_was_cut_off_says_so(engine: Engine) -> None:
+    if not engine.capabilities.structured:
+        pytest.skip("refused, see above")
+    (found,) = asyncio.run(engine.generate([ask(QUESTIONS[0], frame(1))], max_tokens=2, json_schema=RATING))
+    assert found.finish_reason == "length"
+    with pytest.raises(ValidationError):
+        Rating.model_validate_json(found.text)
+
+
+def test_a_schema_does_not_touch_the_answers_beside_it(engine: Engine) -> None:
+    """Nor their label mass: `choose` is never computed under a grammar."""
+    if not engine.capabilities.structured:
+        pytest.skip("refused, see above")
+    prompts = [ask(question, frame(seed)) for question in QUESTIONS for seed in (1, 2)]
+    expected = choose(engine, prompts)
+
+    async def both() -> list[ChoiceProbabilities]:
+        writing = asyncio.create_task(engine.generate(prompts, max_tokens=24, json_schema=RATING))
+        answers = await engine.choose(prompts)
+        await writing
+        return answers
+
+    assert_same(asyncio.run(both()), expected)
+
+
 def test_concurrent_calls_about_different_images_do_not_mix(engine: Engine) -> None:
     prompts = [ask(QUESTIONS[0], frame(seed)) for seed in range(6)]
     expected = [choose(engine, [prompt])[0] for prompt in prompts]
@@ -167,6 +227,17 @@ def test_concurrent_calls_about_different_images_do_not_mix(engine: Engine) -> N
 
 
 # --- engines that run a model -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("schema", [{"type": "nonsense"}, {"not": {"type": "string"}}], ids=["wrong", "unenforceable"])
+def test_a_schema_that_cannot_be_enforced_is_refused(
+    model_engine: TransformersEngine, schema: dict[str, JsonValue]
+) -> None:
+    if not model_engine.capabilities.structured:
+        pytest.skip("refused anyway")
+    with pytest.raises(EngineError, match="cannot write under this JSON schema") as caught:
+        asyncio.run(model_engine.generate([ask(QUESTIONS[0], frame(1))], max_tokens=4, json_schema=schema))
+    assert not caught.value.retryable
 
 
 @pytest.fixture(scope="session")

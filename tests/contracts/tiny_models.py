@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import (
     CLIPImageProcessorPil,
     CLIPVisionConfig,
+    Gemma3ImageProcessorPil,
     Gemma3TextConfig,
     GemmaConfig,
     Idefics3Config,
@@ -32,6 +33,9 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    ShieldGemma2Config,
+    ShieldGemma2ForImageClassification,
+    ShieldGemma2Processor,
     SiglipImageProcessorPil,
     SiglipVisionConfig,
 )
@@ -47,6 +51,12 @@ CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{{ message['role'] | capitalize }}: "
     "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}"
     "{% endif %}{% endfor %}<end_of_utterance>\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+
+SHIELDGEMMA_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}{% for part in message['content'] %}{% if part['type'] == 'image' %}"
+    "<start_of_image>{% else %}Policy: {{ part['text'] }} Is it broken? Yes or No.{% endif %}{% endfor %}\nmodel\n"
+    "{% endfor %}"
 )
 
 
@@ -191,6 +201,38 @@ def build_paligemma(folder: Path) -> Path:
         projection_dim=64,
     )
     return _save(PaliGemmaForConditionalGeneration(config), processor, folder)
+
+
+def build_shieldgemma2(folder: Path) -> Path:
+    """Gemma 3 inside a classifier. Its processor ignores the words it is given, and its template adds the question."""
+    tokenizer = byte_level_tokenizer()
+    marks = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>"}
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer.backend_tokenizer,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        extra_special_tokens=marks,
+    )
+    images = Gemma3ImageProcessorPil(size={"height": 56, "width": 56})
+    processor = ShieldGemma2Processor(images, tokenizer, chat_template=SHIELDGEMMA_TEMPLATE, image_seq_length=4)
+    torch.manual_seed(4)
+    config = ShieldGemma2Config(
+        text_config=Gemma3TextConfig(**_decoder(len(tokenizer))).to_dict(),
+        vision_config=SiglipVisionConfig(
+            hidden_size=48,
+            intermediate_size=96,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            image_size=56,
+            patch_size=14,
+        ).to_dict(),
+        mm_tokens_per_image=4,
+        image_token_index=tokenizer.convert_tokens_to_ids(marks["image_token"]),
+        boi_token_index=tokenizer.convert_tokens_to_ids(marks["boi_token"]),
+        eoi_token_index=tokenizer.convert_tokens_to_ids(marks["eoi_token"]),
+    )
+    return _save(ShieldGemma2ForImageClassification(config), processor, folder)
 
 
 BUILDERS: dict[str, Callable[[Path], Path]] = {

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ def test_a_folder_becomes_a_running_engine(model_folder: Callable[[str], Path]) 
     engine = build_engine(EngineConfig(model=str(model_folder("idefics3")), device="cpu", batch_size=4))
     assert isinstance(engine, TransformersEngine)
     assert engine.info.name == "idefics3"
-    assert engine.capabilities == Capabilities(max_frames=8)
+    assert engine.capabilities == Capabilities(max_frames=8, structured=find_spec("llguidance") is not None)
 
 
 def test_an_embedded_model_keeps_its_name(model_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from judge.constitution import parse_constitution
 from judge.engines.base import Capabilities
 from judge.engines.build import build_engine
 from judge.engines.chat_client import Patience
+from judge.engines.circuit_breaker import COOL_DOWN_S
 from judge.engines.encoding import PromptEncoder
 from judge.engines.openai import OpenAIEngine, Spend
 from judge.engines.transformers import TransformersEngine
@@ -63,13 +64,14 @@ class Clock:
     """Waits no time, but remembers; the jitter is always the highest possible."""
 
     waits: list[float] = field(default_factory=list)
+    now_s: float = 0.0
 
     async def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
 
     @property
     def patience(self) -> Patience:
-        return Patience(sleep=self.sleep, uniform=lambda low, high: high, now=lambda: NOW)
+        return Patience(sleep=self.sleep, uniform=lambda low, high: high, now=lambda: NOW, clock=lambda: self.now_s)
 
 
 @pytest.fixture
@@ -321,6 +323,57 @@ def test_a_server_that_is_gone(clock: Clock) -> None:
     assert len(clock.waits) == 4
 
 
+def test_after_one_request_has_found_it_gone_the_others_do_not_wait(clock: Clock) -> None:
+    with running(clock) as (engine, server):
+        address = server.base_url
+    failure(engine)
+    clock.waits.clear()
+    for _ in range(3):
+        error = failure(engine)
+        assert f"model server '{address}' could not be reached and was not asked: ConnectError" in error.message
+        assert (error.retryable, clock.waits) == (True, [])
+    clock.now_s = COOL_DOWN_S
+    assert "failed 1 times, at last: ConnectError" in failure(engine).message  # the probe
+    assert "was not asked" in failure(engine).message
+    assert clock.waits == []
+
+
+def test_requests_on_their_way_give_up_with_the_first(clock: Clock) -> None:
+    with running(clock) as (engine, _):
+        pass
+
+    async def all_at_once() -> list[list[ChoiceProbabilities] | BaseException]:
+        calls = [engine.choose([ask(f"dog {i}", GRAY)]) for i in range(40)]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    found = asyncio.run(all_at_once())
+    assert {type(error) for error in found} == {EngineError}
+    assert sum("was not asked" in str(error) for error in found) >= 24  # 16 are on their way at the same time
+
+
+def test_a_server_that_comes_back_is_asked_again(clock: Clock) -> None:
+    with running(clock) as (engine, server):
+        port = server.port
+    failure(engine)
+    with serve_chat(YES, port=port) as server:
+        assert "was not asked" in failure(engine).message
+        assert server.requests == []
+        clock.now_s = COOL_DOWN_S
+        for _ in range(2):
+            assert choose(engine, ask("dog", GRAY))[0].probabilities["Yes"] == pytest.approx(0.75)
+        server.faults.append(refusal(500, "oops"))  # a failure, but of a server that is there: as patient as ever
+        assert choose(engine, ask("dog", GRAY))[0].probabilities["Yes"] == pytest.approx(0.75)
+        assert len(server.requests) == 4
+
+
+def test_a_server_that_answers_only_errors_is_there(clock: Clock) -> None:
+    with running(clock, max_attempts=2) as (engine, server):
+        server.faults.extend([refusal(503, "starting")] * 4)
+        assert "failed 2 times" in failure(engine).message
+        assert "failed 2 times" in failure(engine).message
+        assert len(server.requests) == 4
+
+
 @pytest.mark.parametrize(
     ("status", "hint"),
     [
@@ -508,7 +561,7 @@ def test_a_configured_server_becomes_an_engine(tmp_path: Path) -> None:
         (probe,) = server.requests
     assert isinstance(engine, OpenAIEngine)
     assert (engine.info.name, engine.info.runtime, engine.info.domain) == ("some/model", "openai/logprobs-20", None)
-    assert engine.capabilities == Capabilities(max_frames=4)
+    assert engine.capabilities == Capabilities(max_frames=4, structured=True)
     assert (probe.path, probe.body["model"], probe.urls) == ("/v1/chat/completions", "some/model", [])
 
 
@@ -709,6 +762,66 @@ def test_thoughts_without_a_text_are_no_text(clock: Clock) -> None:
         server.answer = always(texts(None, finish_reason="length"))
         with pytest.raises(AnswerError, match=r"wrote no text .* thinking switched off"):
             asyncio.run(engine.generate([ask("scene", GRAY)], max_tokens=5))
+
+
+SCHEMA: dict[str, Any] = {"type": "object", "properties": {"rating": {"enum": ["Yes", "No"]}}}
+
+
+def write_json(engine: OpenAIEngine) -> Generation:
+    return asyncio.run(engine.generate([ask("scene", GRAY)], max_tokens=5, json_schema=SCHEMA))[0]
+
+
+def test_a_schema_is_sent_strictly_and_only_where_one_is_asked_for(clock: Clock) -> None:
+    with running(clock) as (engine, server):
+        server.answer = always(texts('{"rating": "Yes"}'))
+        assert write_json(engine) == Generation('{"rating": "Yes"}', "stop", 7, 2)
+        asyncio.run(engine.generate([ask("scene", GRAY)], max_tokens=5))
+        with_schema, without_schema = (request.body for request in server.requests)
+    wanted = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": SCHEMA}}
+    assert with_schema.pop("response_format") == wanted
+    assert with_schema == without_schema
+
+
+def test_json_that_was_cut_off_says_so(clock: Clock) -> None:
+    with running(clock) as (engine, server):
+        server.answer = always(texts('{"rating":', finish_reason="length"))
+        assert write_json(engine) == Generation('{"rating":', "length", 7, 1)
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_server_without_structured_output_is_told_apart(clock: Clock, status: int) -> None:
+    with running(clock) as (engine, server):
+        server.faults.append(refusal(status, "unknown field 'response_format'"))
+        with pytest.raises(EngineError, match="has no structured output, or none for this JSON schema") as caught:
+            write_json(engine)
+        assert len(server.requests) == 1
+    assert "unknown field 'response_format'" in caught.value.message
+    assert "engine.openai.structured_output" in caught.value.hint
+    assert not caught.value.retryable
+
+
+def test_other_refusals_of_a_schema_are_what_they_are(clock: Clock) -> None:
+    with running(clock) as (engine, server):
+        server.faults.append(refusal(401, "who are you"))
+        with pytest.raises(EngineError, match="refused: status 401") as caught:
+            write_json(engine)
+    assert "structured" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["Yes, a dog.", "", '{"rating": "Yes"', "[" * 100_000])
+def test_a_server_that_leaves_a_schema_aside_is_found_out(clock: Clock, text: str) -> None:
+    with running(clock) as (engine, server):
+        server.answer = always(texts(text))
+        with pytest.raises(AnswerError, match="asked for JSON under a schema and wrote something else") as caught:
+            write_json(engine)
+    assert len(caught.value.message) < 300
+
+
+def test_a_server_that_is_said_to_have_no_structured_output_is_not_asked(clock: Clock) -> None:
+    with running(clock, structured_output=False) as (engine, server):
+        with pytest.raises(EngineError, match="model 'm' cannot be held to a JSON schema here"):
+            write_json(engine)
+        assert (server.requests, engine.capabilities.structured) == ([], False)
 
 
 @pytest.mark.parametrize("temperature", [-0.1, math.nan, math.inf])

@@ -61,6 +61,18 @@ async def test_texts_are_cut_at_the_limit() -> None:
     assert engine.calls == [Call("generate", tuple(prompts))]
 
 
+async def test_texts_under_a_schema_are_as_scripted_unless_it_claims_to_know_none() -> None:
+    schema = {"type": "object"}
+    (text,) = await ScriptedEngine(default_generation="no JSON").generate(
+        [ask("scene")], max_tokens=9, json_schema=schema
+    )
+    assert text.text == "no JSON"
+    plain = ScriptedEngine(default_generation="{}", capabilities=Capabilities())
+    with pytest.raises(EngineError, match="cannot be held to a JSON schema") as caught:
+        await plain.generate([ask("scene")], max_tokens=9, json_schema=schema)
+    assert not caught.value.retryable
+
+
 async def test_it_claims_and_refuses_what_it_is_told_to() -> None:
     engine = ScriptedEngine(default=0.5, capabilities=Capabilities(text_only=False, max_frames=1))
     with pytest.raises(EngineError, match="without a frame"):

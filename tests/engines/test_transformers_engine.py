@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -295,6 +296,20 @@ async def test_generation_ends_at_the_end_token(folder: Path) -> None:
     (found,) = await engine.generate([prompt], max_tokens=5)
     assert (found.finish_reason, found.completion_tokens) == ("stop", 1)
     assert found.prompt_tokens == inputs["input_ids"].shape[1]
+
+
+async def test_without_llguidance_a_schema_is_refused_and_all_else_works(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "llguidance", None)
+    monkeypatch.setitem(sys.modules, "llguidance.hf", None)
+    caplog.set_level(logging.INFO)
+    engine = TransformersEngine(str(folder), device="cpu")
+    assert not engine.capabilities.structured
+    assert "model 'copy' does not write under JSON schemas: the package 'llguidance" in caplog.text
+    with pytest.raises(EngineError, match="model 'copy' cannot be held to a JSON schema"):
+        await engine.generate([ask("Is there a dog?", FRAME)], max_tokens=5, json_schema={"type": "object"})
+    assert (await engine.generate([ask("Is there a dog?", FRAME)], max_tokens=1))[0].completion_tokens == 1
 
 
 async def test_a_closed_engine_refuses(folder: Path) -> None:

@@ -6,6 +6,7 @@ Tolerance between vLLM and transformers at float32: 1e-4 in probability and in l
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -34,6 +35,12 @@ pytestmark = [pytest.mark.slow, needs_vllm]
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = sorted((ROOT / "judge/stickers/samples/demo").glob("*.png"))
 TOLERANCE = 1e-4
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"rating": {"enum": ["Yes", "No"]}},
+    "required": ["rating"],
+    "additionalProperties": False,
+}
 QUESTIONS = (
     "Statement: there is a knife. Is it true of the picture? Answer Yes or No.",
     "Statement: a person touches a bottle. Is it true of the picture? Answer Yes or No.",
@@ -237,6 +244,32 @@ def test_sampling_is_reproducible_and_copies_of_a_prompt_are_different_samples(e
 def test_writing_stops_at_the_limit(engine: VllmEngine) -> None:
     (text,) = asyncio.run(engine.generate([ask("Describe the picture.", frame(SAMPLES[0]))], max_tokens=1))
     assert text.completion_tokens == 1
+
+
+def test_greedy_json_is_that_of_transformers(engine: VllmEngine, plain: TransformersEngine) -> None:
+    prompts = [ask(QUESTIONS[0], frame(path)) for path in SAMPLES[:3]] + [ask(QUESTIONS[1])]
+    found = asyncio.run(engine.generate(prompts, max_tokens=32, json_schema=SCHEMA))
+    assert found == asyncio.run(plain.generate(prompts, max_tokens=32, json_schema=SCHEMA))
+    assert {json.loads(text.text)["rating"] for text in found} <= {"Yes", "No"}
+
+
+@pytest.mark.parametrize("schema", [{"type": "nonsense"}, {"not": {"type": "string"}}], ids=["wrong", "unenforceable"])
+def test_a_schema_that_cannot_be_enforced_is_refused(engine: VllmEngine, schema: dict[str, Any]) -> None:
+    with pytest.raises(EngineError, match="cannot write under this JSON schema") as caught:
+        asyncio.run(engine.generate([ask(QUESTIONS[0], frame(SAMPLES[0]))], max_tokens=4, json_schema=schema))
+    assert not caught.value.retryable
+    assert len(asyncio.run(engine.choose([ask(QUESTIONS[0])]))) == 1
+
+
+def test_where_schemas_do_not_work_the_engine_does_not_claim_them(
+    engine: VllmEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert engine.capabilities.structured
+    assert engine._test_schemas()
+    make = engine._requests._sampling
+    monkeypatch.setattr(engine._requests, "_sampling", lambda json_schema=None, **settings: make(**settings))
+    assert not engine._test_schemas()
+    assert "does not write under JSON schemas: model 'stickers-vlm': vLLM does not keep to a JSON schema" in caplog.text
 
 
 # --- what is refused ----------------------------------------------------------------------------------------

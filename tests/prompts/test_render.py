@@ -9,8 +9,10 @@ import jinja2
 import numpy as np
 import pytest
 
+from judge.errors import ConfigError
+from judge.profiles import load_profiles
 from judge.prompts import render
-from judge.types import Frame, Message, Prompt
+from judge.types import Frame, Message, Prompt, PromptLayout, QuestionFormat
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "prompts"
 FRAME = Frame(0, 0.0, np.zeros((2, 2, 3), np.uint8))
@@ -60,3 +62,74 @@ def test_digests_name_the_file_content() -> None:
     assert len(set(digests.values())) == len(render.TEMPLATES)
     assert RENDERED["rule"].template_digest == digests["rule"]
     assert len(render.templates_digest()) == 64
+
+
+# --- guard models -------------------------------------------------------------------------------------------
+
+STATEMENTS = ["A person is on fire.", "There is a drug."]
+
+
+def shown(prompt: Prompt) -> str:
+    """Everything that is asked, and what the model's own chat template is given."""
+    parts = [f"[{message.role}]\n{message.text}" for message in prompt.messages]
+    parts += [f"[variable {name}]\n{text}" for name, text in prompt.layout.template_fields]
+    parts += [f"[answer begins]\n{prompt.layout.answer_prefix}"] if prompt.layout.answer_prefix else []
+    parts += ["[frames last]"] if prompt.layout.frames_last else []
+    return "\n".join(parts) + "\n"
+
+
+def question_format(template: str) -> QuestionFormat:
+    """As the profiles have it."""
+    (found,) = {
+        question
+        for profile in load_profiles().values()
+        if (question := profile.traits.question_format()) and question.template == template
+    }
+    return found
+
+
+@pytest.mark.parametrize("template", render.GUARD_TEMPLATES)
+@pytest.mark.parametrize("kind", ["precondition", "policy"])
+def test_every_guard_format_is_pinned(template: str, kind: str) -> None:
+    asked = question_format(template)
+    prompt = (
+        render.precondition_prompt(STATEMENTS[0], (FRAME,), asked)
+        if kind == "precondition"
+        else render.policy_prompt(STATEMENTS, (FRAME,), asked)
+    )
+    path = GOLDEN / f"{template}.{kind}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(shown(prompt), encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == shown(prompt)
+    assert prompt.frames == (FRAME,)
+
+
+@pytest.mark.parametrize("template", render.GUARD_TEMPLATES)
+def test_a_precondition_is_asked_as_a_policy_of_one_line(template: str) -> None:
+    asked = question_format(template)
+    one = render.precondition_prompt(STATEMENTS[0], (FRAME,), asked)
+    assert one == render.rule_prompt(STATEMENTS[0], (FRAME,), asked)
+    assert one == render.policy_prompt(STATEMENTS[:1], (FRAME,), asked)
+    assert STATEMENTS[0] in shown(one)
+
+
+@pytest.mark.parametrize("template", render.GUARD_TEMPLATES)
+def test_hostile_statements_stay_text_in_guard_formats_too(template: str) -> None:
+    text = "{{ 7 * 7 }} {% raw %}"
+    assert text in shown(render.precondition_prompt(text, (), question_format(template)))
+
+
+def test_an_unknown_guard_format_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"'guard_llamaguard' \(did you mean 'guard_llavaguard'\?\)"):
+        render.precondition_prompt("X.", (), QuestionFormat("guard_llamaguard"))
+
+
+def test_formats_have_digests_of_their_own_and_ordinary_ones_keep_theirs() -> None:
+    formats = [None, *map(QuestionFormat, render.GUARD_TEMPLATES), QuestionFormat("guard_shieldgemma", True)]
+    for digests in (
+        [render.templates_digest(each) for each in formats],
+        [render.precondition_prompt("X.", (), each).template_digest for each in formats],
+    ):
+        assert len(set(digests)) == len(formats)
+    assert render.precondition_prompt("X.").template_digest == render.template_digest("precondition")
+    assert render.precondition_prompt("X.").layout == PromptLayout()
