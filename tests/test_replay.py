@@ -60,7 +60,8 @@ def judged(
     def answer(prompt: Prompt) -> float | Answer:
         if DOMAIN.statement in prompt.messages[0].text:
             return float(prompt.frames[0].image[0, 0, 1]) / 255.0
-        number = int(prompt.messages[-1].text.partition("Sign ")[2].split()[0])
+        words = " ".join(message.text for message in prompt.messages)
+        number = int(words.partition("Sign ")[2].split()[0])
         return readings[int(prompt.frames[0].image[0, 0, 0])][number] if prompt.frames else prior
 
     engine = ScriptedEngine(default=answer, info=info, default_generation="I look at the sign.")

@@ -14,15 +14,17 @@ from rich.console import Console
 from judge.assets import constitution_path
 from judge.cli.difference import print_difference
 from judge.cli.examples import compare_examples, junit, locate, media_of, print_results
-from judge.cli.options import EXIT_FAIL_ON, EXIT_SOME_FAILED, EXIT_USAGE, judge_settings, write_page
+from judge.cli.files import write_text
+from judge.cli.options import EXIT_FAIL_ON, EXIT_SOME_FAILED, EXIT_USAGE, judge_settings
 from judge.cli.score import score_all
+from judge.cli.start import start_engine
 from judge.cli.tree import print_policy
 from judge.cli.what_if import print_what_if, what_if
 from judge.config import Preset
 from judge.constitution import Problem, check_file, load_constitution
 from judge.constitution.diff import compare
 from judge.constitution.lint import KINDS, lint_file
-from judge.engines.build import ENGINES, build_engine
+from judge.engines.build import ENGINES
 from judge.errors import ConfigError
 from judge.media import FoundInput, Permissions
 from judge.pipeline import Judge
@@ -165,7 +167,8 @@ def run_examples(  # noqa: PLR0917  (one parameter per option)
     found = [locate(media, media_folder or path.parent) for media in media_of(policy)]
     judge: Judge | None = None
     if any(isinstance(each, FoundInput) for each in found):
-        judge = Judge(build_engine(settings.engine), policy, settings)
+        running, notices = start_engine(settings.engine, Console(stderr=True))
+        judge = Judge(running, policy, settings, notices=notices)
     cards = score_all(judge, found, Permissions(files=True), batch=settings.concurrency)
     results = compare_examples(policy, [card.row for card in cards])
     if as_json:
@@ -175,7 +178,7 @@ def run_examples(  # noqa: PLR0917  (one parameter per option)
     else:
         print(f"{constitution}: no rule has examples, so nothing was tested")
     if junit_file:
-        write_page(junit_file, junit(f"{policy.name}@{policy.version}", results))
+        write_text(junit_file, junit(f"{policy.name}@{policy.version}", results))
     failed = {each.result for each in results}
     raise typer.Exit(EXIT_FAIL_ON if "failed" in failed else EXIT_SOME_FAILED if failed - {"passed"} else 0)
 
@@ -189,7 +192,7 @@ def show(
     """Show a constitution as a tree: category, rule, expression, preconditions."""
     policy = load_constitution(constitution_path(constitution))
     if html:
-        write_page(html, render_policy(policy))
+        write_text(html, render_policy(policy))
         print(f"page: {html}", file=sys.stderr)
     if as_json:
         print(policy_tree(policy).model_dump_json(indent=1))
