@@ -13,7 +13,7 @@ import pytest
 from judge.assets import constitution_path, sample_media_path
 from judge.cli.verdicts import MAX_LINE_BYTES, BadLine, Row, read_rows
 from judge.constitution import load_constitution
-from judge.prompts.render import TEMPLATES, template_digest
+from judge.prompts.render import digests_in_use
 from judge.replay import Conditions, replay
 from judge.types import ScoreRow
 from tests.cli.test_score import judge
@@ -144,7 +144,7 @@ def test_diff_of_texts_only_and_of_nothing(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_real_verdicts_are_replayed_exactly_under_the_same_policy(verdicts: Path) -> None:
     constitution = load_constitution(constitution_path("stickers"))
-    conditions = Conditions(constitution, frozenset(template_digest(name) for name in TEMPLATES))
+    conditions = Conditions(constitution, digests_in_use())
     rows = [each.row for each in read_rows(verdicts) if isinstance(each, Row)]
     judged = [row.verdict for row in rows if row.verdict]
     assert len(judged) == len(PICTURES) + 1
