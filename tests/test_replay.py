@@ -16,14 +16,13 @@ from judge.engines.base import ModelInfo
 from judge.engines.scripted import Answer, ScriptedEngine
 from judge.errors import EngineError
 from judge.pipeline import Judge
-from judge.prompts.render import TEMPLATES, template_digest
+from judge.prompts.render import digests_in_use
 from judge.replay import Conditions, Replay, replay
 from judge.stages.prior_store import PriorStore
 from judge.types import Domain, Frame, Media, MediaKind, Prompt, Verdict
 from tests.constitution.making import policy
 from tests.constitution.trees import LETTERS, expressions
 
-TEMPLATE_DIGESTS = frozenset(template_digest(name) for name in TEMPLATES)
 STATEMENTS = {name: f"Sign {number} is on the wall." for number, name in enumerate(LETTERS)}
 PLAIN = JudgeConfig(thresholds=Thresholds(preset="none"), cache=False)
 EVERY = " and ".join(LETTERS)
@@ -60,7 +59,8 @@ def judged(
     def answer(prompt: Prompt) -> float | Answer:
         if DOMAIN.statement in prompt.messages[0].text:
             return float(prompt.frames[0].image[0, 0, 1]) / 255.0
-        number = int(prompt.messages[-1].text.partition("Sign ")[2].split()[0])
+        words = " ".join(message.text for message in prompt.messages)
+        number = int(words.partition("Sign ")[2].split()[0])
         return readings[int(prompt.frames[0].image[0, 0, 0])][number] if prompt.frames else prior
 
     engine = ScriptedEngine(default=answer, info=info, default_generation="I look at the sign.")
@@ -76,7 +76,7 @@ def again(
     thresholds: Thresholds | None = None,
     made_under: Constitution | None = None,
 ) -> Replay:
-    return replay(verdict, Conditions(constitution, TEMPLATE_DIGESTS, thresholds, made_under))
+    return replay(verdict, Conditions(constitution, digests_in_use(), thresholds, made_under))
 
 
 def assert_reproduced(replayed: Replay, verdict: Verdict) -> None:

@@ -14,7 +14,7 @@ from rich.table import Table
 from judge.cli.verdicts import BadLine, Row, read_rows
 from judge.config import Thresholds
 from judge.constitution import Constitution
-from judge.prompts.render import TEMPLATES, template_digest
+from judge.prompts.render import digests_in_use
 from judge.replay import Conditions, Replay, replay
 from judge.types import DecisionLabel, RuleOutcome, Verdict, Wire
 
@@ -81,8 +81,7 @@ def what_if(path: Path, old: Constitution, new: Constitution, thresholds: Thresh
     Raises:
         ConfigError: The file cannot be read.
     """
-    templates = frozenset(template_digest(name) for name in TEMPLATES)
-    conditions = Conditions(new, templates, thresholds, made_under=old)
+    conditions = Conditions(new, digests_in_use(), thresholds, made_under=old)
     bad: list[BadLine] = []
     shifts: list[VerdictShift] = []
     counts: Counter[str] = Counter()

@@ -42,6 +42,14 @@ def template_digest(name: str) -> str:
 
 
 @cache
+def digests_in_use() -> frozenset[str]:
+    """Every digest that evidence of this version can carry; evidence with another one was asked in other words."""
+    formats = [QuestionFormat(template=name, frames_last=last) for name in GUARD_TEMPLATES for last in (False, True)]
+    own = [template_digest(name) for name in TEMPLATES]
+    return frozenset([*own, *(_format_digest(each) for each in formats), _conclusion_digest()])
+
+
+@cache
 def templates_digest(question_format: QuestionFormat | None = None) -> str:
     """sha256 over all templates that a model is asked with.
 
@@ -140,5 +148,8 @@ def conclusion_prompt(statement: str, reasoning: str, frames: Sequence[Frame]) -
     """Behind the model's own reasoning, which is words and nothing else (`as_words`): is the statement true?"""
     first, last = reasoning_prompt(statement, frames), _prompt("conclude", ())
     messages = (*first.messages, Message("assistant", as_words(reasoning)), *last.messages)
-    digest = hashlib.sha256((first.template_digest + last.template_digest).encode()).hexdigest()
-    return Prompt(messages=messages, frames=first.frames, template_digest=digest)
+    return Prompt(messages=messages, frames=first.frames, template_digest=_conclusion_digest())
+
+
+def _conclusion_digest() -> str:
+    return hashlib.sha256((template_digest("reason") + template_digest("conclude")).encode()).hexdigest()

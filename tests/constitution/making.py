@@ -23,4 +23,11 @@ def policy(
         "preconditions": {id: {"statement": text, "focus": ["thing"]} for id, text in statements.items()},
         "rules": {id: {**usual, **each} for id, each in fields.items()},
     }
-    return yaml.safe_dump(document, sort_keys=False, width=1_000)
+    return yaml.dump(document, Dumper=_Plain, sort_keys=False, width=1_000)
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes a value that occurs twice out twice: constitutions know no aliases."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
