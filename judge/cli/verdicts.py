@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,8 @@ def _row(number: int, line: bytes) -> Row | BadLine:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        return BadLine(line=number, reason=f"{field}: {first['msg']}" if field else first["msg"])
+        message = re.sub(r" at line \d+ column \d+$", "", first["msg"])  # of this one line: no line of the file
+        return BadLine(line=number, reason=f"{field}: {message}" if field else message)
     if (row.verdict is None) == (row.error is None):
         return BadLine(line=number, reason="has neither a verdict nor an error, or both")
     return Row(number, row)

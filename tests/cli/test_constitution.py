@@ -218,14 +218,13 @@ def test_garbage_lines_are_named_and_lose_nothing(verdicts: Path, tmp_path: Path
     path.write_bytes(b"\xef\xbb\xbf" + b"".join(line for pair in zip(rows, garbage, strict=True) for line in pair))
     found = list(read_rows(path))
     assert [each.row for each in found if isinstance(each, Row)] == [ScoreRow.model_validate_json(row) for row in rows]
-    assert [(each.line, each.reason) for each in found if isinstance(each, BadLine)] == [
-        (2, "Invalid JSON: control character (\\u0000-\\u001F) found while parsing a string at line 2 column 0"),
-        (4, "Invalid JSON: invalid unicode code point at line 1 column 1"),
-        (6, "Input should be an object"),
-        (8, "decision: Input should be 'unsafe', 'safe' or 'uncertain'"),
-        (10, "has neither a verdict nor an error, or both"),
-        (12, "is longer than 16,000,000 bytes"),
-    ]
+    bad = [each for each in found if isinstance(each, BadLine)]
+    assert [each.line for each in bad] == [2, 4, 6, 8, 10, 12]
+    reasons = ("Invalid JSON: ", "Invalid JSON: ", "Input should be an object",
+               "decision: Input should be 'unsafe', 'safe' or 'uncertain'",
+               "has neither a verdict nor an error, or both", "is longer than 16,000,000 bytes")  # fmt: skip
+    assert all(each.reason.startswith(reason) for each, reason in zip(bad, reasons, strict=True))
+    assert not any("at line" in each.reason for each in bad)
     result = judge("constitution", "diff", "stickers", "stickers", "--verdicts", str(path))
     assert result.returncode == 0, result.stderr
     assert f"{len(PICTURES) + 1} stored verdicts: {len(PICTURES) + 1} stay, 0 change, 0 unknown" in result.stdout
