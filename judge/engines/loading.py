@@ -37,6 +37,9 @@ class Cache(Protocol):
 
     def get_seq_length(self) -> int: ...
 
+    def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
+        """Keys that a query behind this layer's part of the prefix meets, and how many tokens it has dropped."""
+
     def reorder_cache(self, beam_idx: Tensor) -> None: ...
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from judge.engines.encoding import FrameGroup
 from judge.engines.loading import Cache, Model, Output
+from judge.engines.masks import packed_masks
 from judge.engines.memory import PassBudget
 from judge.engines.packing import Packing, pack
 
@@ -137,7 +138,7 @@ def _packed_chunks(
     starts = _next_positions(model, n_prefix, len(rows))
     for first in range(0, max(len(row) for row in rows.values()), n_packed):
         chunk = [row[first : first + n_packed] for row in rows.values()]
-        packing = pack([[tail.ids for tail in row] for row in chunk], n_prefix)
+        packing = pack([[tail.ids for tail in row] for row in chunk])
         yield [tail for row in chunk for tail in row], _run_packed(model, cache, packing, starts)
 
 
@@ -146,7 +147,7 @@ def _run_packed(model: Model, cache: Cache | None, packing: Packing, starts: Ten
     positions = packing.offsets + starts[:, None]
     inputs: dict[str, object] = {
         "input_ids": packing.ids.to(model.device),
-        "attention_mask": _usable_mask(model, packing.mask.to(model.device)),
+        "attention_mask": packed_masks(model, packing, cache),
         # M-RoPE has an axis for time, height and width; for text all three are equal.
         "position_ids": (positions.expand(3, *positions.shape) if _has_rope_deltas(model) else positions).to(
             model.device
@@ -157,33 +158,6 @@ def _run_packed(model: Model, cache: Cache | None, packing: Packing, starts: Ten
     kept, columns = torch.unique(packing.last[:, 1], return_inverse=True)
     logits = _forward(model, inputs, kept, use_cache=cache is not None).logits
     return logits[packing.last[:, 0].to(logits.device), columns.to(logits.device)]
-
-
-def _usable_mask(model: Model, seen: Tensor) -> Tensor:
-    """True = seen, as this model's attention wants it.
-
-    Raises:
-        NotImplementedError: It cannot take a mask of ours.
-    """
-    config = model.config.get_text_config()
-    if _is_windowed(config):
-        raise NotImplementedError("its layers see a window of the text only")
-    kind = getattr(config, "_attn_implementation", "eager")
-    if kind == "sdpa":
-        return seen
-    if kind == "eager":
-        return torch.zeros(seen.shape, dtype=model.dtype, device=seen.device).masked_fill(
-            ~seen, torch.finfo(model.dtype).min
-        )
-    raise NotImplementedError(f"attention '{kind}' takes no mask of ours")
-
-
-def _is_windowed(config: object) -> bool:
-    """Whether some layer sees less than everything before it: short probes would not show that."""
-    kinds = getattr(config, "layer_types", None)
-    if kinds:
-        return set(kinds) != {"full_attention"}
-    return getattr(config, "sliding_window", None) is not None
 
 
 def _has_rope_deltas(model: Model) -> bool:

@@ -51,7 +51,8 @@ class PlainReference:
             written.append(int(self.model(**inputs, use_cache=False).logits[0, -1].argmax()))
             for key in inputs:
                 if inputs[key].shape == inputs["input_ids"].shape and key != "input_ids":
-                    inputs[key] = torch.cat([inputs[key], torch.ones(1, 1, dtype=inputs[key].dtype)], dim=1)
+                    more = torch.full((1, 1), int(key == "attention_mask"))  # the others: its type, which is text
+                    inputs[key] = torch.cat([inputs[key], more], dim=1)
             inputs["input_ids"] = torch.cat([inputs["input_ids"], torch.tensor([[written[-1]]])], dim=1)
         return written
 

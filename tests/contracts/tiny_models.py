@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     CLIPImageProcessorPil,
     CLIPVisionConfig,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
     Gemma3ImageProcessorPil,
+    Gemma3Processor,
     Gemma3TextConfig,
     GemmaConfig,
     Idefics3Config,
@@ -53,6 +57,7 @@ CHAT_TEMPLATE = (
     "{% endif %}{% endfor %}<end_of_utterance>\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
 )
 
+GEMMA_MARKS = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>"}
 SHIELDGEMMA_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{% for part in message['content'] %}{% if part['type'] == 'image' %}"
     "<start_of_image>{% else %}Policy: {{ part['text'] }} Is it broken? Yes or No.{% endif %}{% endfor %}\nmodel\n"
@@ -203,36 +208,54 @@ def build_paligemma(folder: Path) -> Path:
     return _save(PaliGemmaForConditionalGeneration(config), processor, folder)
 
 
+def build_gemma3(folder: Path) -> Path:
+    """Two layers that see the last 16 tokens and one that sees all; within an image, tokens see the later ones too.
+
+    The window is shorter than every prompt, and than an image with the words around it.
+    """
+    tokenizer = _gemma_tokenizer()
+    images = Gemma3ImageProcessorPil(size={"height": 56, "width": 56})
+    template = CHAT_TEMPLATE.replace("<image>", GEMMA_MARKS["boi_token"])
+    processor = Gemma3Processor(images, tokenizer, chat_template=template, image_seq_length=4)
+    torch.manual_seed(5)
+    layers = {"num_hidden_layers": 3, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
+    text = Gemma3TextConfig(**_decoder(len(tokenizer)) | layers, sliding_window=16)
+    config = Gemma3Config(text_config=text.to_dict(), **_gemma_images(tokenizer))
+    return _save(Gemma3ForConditionalGeneration(config), processor, folder)
+
+
 def build_shieldgemma2(folder: Path) -> Path:
     """Gemma 3 inside a classifier. Its processor ignores the words it is given, and its template adds the question."""
-    tokenizer = byte_level_tokenizer()
-    marks = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>"}
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer.backend_tokenizer,
-        pad_token="<pad>",
-        bos_token="<s>",
-        eos_token="</s>",
-        extra_special_tokens=marks,
-    )
+    tokenizer = _gemma_tokenizer()
     images = Gemma3ImageProcessorPil(size={"height": 56, "width": 56})
     processor = ShieldGemma2Processor(images, tokenizer, chat_template=SHIELDGEMMA_TEMPLATE, image_seq_length=4)
     torch.manual_seed(4)
     config = ShieldGemma2Config(
-        text_config=Gemma3TextConfig(**_decoder(len(tokenizer))).to_dict(),
-        vision_config=SiglipVisionConfig(
-            hidden_size=48,
-            intermediate_size=96,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            image_size=56,
-            patch_size=14,
-        ).to_dict(),
-        mm_tokens_per_image=4,
-        image_token_index=tokenizer.convert_tokens_to_ids(marks["image_token"]),
-        boi_token_index=tokenizer.convert_tokens_to_ids(marks["boi_token"]),
-        eoi_token_index=tokenizer.convert_tokens_to_ids(marks["eoi_token"]),
+        text_config=Gemma3TextConfig(**_decoder(len(tokenizer))).to_dict(), **_gemma_images(tokenizer)
     )
     return _save(ShieldGemma2ForImageClassification(config), processor, folder)
+
+
+def _gemma_tokenizer() -> PreTrainedTokenizerFast:
+    return PreTrainedTokenizerFast(
+        tokenizer_object=byte_level_tokenizer().backend_tokenizer,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        extra_special_tokens=GEMMA_MARKS,
+    )
+
+
+def _gemma_images(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    """The part of a Gemma 3 configuration that is about images: 4 tokens each."""
+    vision: Any = _vision(SiglipVisionConfig, image_size=56, patch_size=14)
+    return {
+        "vision_config": vision.to_dict(),
+        "mm_tokens_per_image": 4,
+        "image_token_index": tokenizer.convert_tokens_to_ids(GEMMA_MARKS["image_token"]),
+        "boi_token_index": tokenizer.convert_tokens_to_ids(GEMMA_MARKS["boi_token"]),
+        "eoi_token_index": tokenizer.convert_tokens_to_ids(GEMMA_MARKS["eoi_token"]),
+    }
 
 
 BUILDERS: dict[str, Callable[[Path], Path]] = {
@@ -241,6 +264,7 @@ BUILDERS: dict[str, Callable[[Path], Path]] = {
     "llava_sliding": build_llava_sliding,
     "llava_bidirectional": build_llava_bidirectional,
     "paligemma": build_paligemma,
+    "gemma3": build_gemma3,
 }
 
 
@@ -252,8 +276,11 @@ def _save(model: PreTrainedModel, processor: object, folder: Path) -> Path:
 
 
 def _sharpen(model: PreTrainedModel) -> None:
-    """Fresh weights are so small that every image looks alike: larger ones make a wrong image or mask visible."""
+    """Fresh weights are so small that every image looks alike: larger ones make a wrong image or mask visible.
+
+    Some are zero (Gemma 3's projection of the images), which makes a model blind.
+    """
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
-                parameter.mul_(4.0)
+                parameter.mul_(4.0) if parameter.any() else parameter.normal_(std=0.1)

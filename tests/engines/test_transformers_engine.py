@@ -56,7 +56,8 @@ def change_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], Any
     [
         ("idefics3", ("packed", "packed")),
         ("llava", ("packed", "packed")),
-        ("llava_sliding", ("expanded", "expanded")),
+        ("llava_sliding", ("packed", "packed")),  # with the masks of its windows
+        ("gemma3", ("packed", "packed")),  # the image's own mask is the library's; what follows it is causal
         ("llava_bidirectional", (None, None)),
         ("paligemma", (None, None)),
     ],
