@@ -7,16 +7,45 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    InternVLProcessor,
+    Qwen2_5_VLProcessor,
+    Qwen3VLProcessor,
+)
 
 from judge.types import Prompt
+
+
+class _Qwen2_5(Qwen2_5_VLProcessor):
+    def __init__(self, image_processor: object, tokenizer: object, chat_template: str | None = None) -> None:
+        super().__init__(image_processor, tokenizer, None, chat_template)
+
+
+class _Qwen3(Qwen3VLProcessor):
+    def __init__(self, image_processor: object, tokenizer: object, chat_template: str | None = None) -> None:
+        super().__init__(image_processor, tokenizer, None, chat_template)
+
+
+class _InternVL(InternVLProcessor):
+    def __init__(
+        self, image_processor: object, tokenizer: object, image_seq_length: int, chat_template: str | None = None
+    ) -> None:
+        super().__init__(image_processor, tokenizer, None, image_seq_length, chat_template)
+
+
+WITHOUT_VIDEO = {"qwen2_5_vl": _Qwen2_5, "qwen3_vl": _Qwen3, "internvl": _InternVL}
+"""Of families whose whole processor needs torchvision."""
 
 
 class PlainReference:
     """Written against transformers alone: it shares no code with `judge.engines`."""
 
     def __init__(self, folder: Path) -> None:
-        self.processor = AutoProcessor.from_pretrained(folder)
+        kind = WITHOUT_VIDEO.get(AutoConfig.from_pretrained(folder).model_type, AutoProcessor)
+        self.processor = kind.from_pretrained(folder)
         self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
 
     def inputs(self, prompt: Prompt) -> dict[str, torch.Tensor]:

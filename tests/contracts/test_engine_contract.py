@@ -36,6 +36,9 @@ def frame(seed: int, height_px: int = 40, width_px: int = 56) -> Frame:
     return Frame(0, 0.0, pixels)
 
 
+FRAMES = (frame(1), frame(2, 90, 30), frame(3, 17, 200))
+
+
 def ask(question: str, *frames: Frame) -> Prompt:
     return Prompt((Message("user", question),), frames)
 
@@ -54,8 +57,7 @@ def assert_same(found: list[ChoiceProbabilities], expected: list[ChoiceProbabili
 
 def batch(engine: Engine) -> list[Prompt]:
     """Every question about three images of different sizes, one twice, and without an image where that works."""
-    frames = [frame(1), frame(2, 90, 30), frame(3, 17, 200)]
-    prompts = [ask(question, picture) for picture in frames for question in QUESTIONS]
+    prompts = [ask(question, picture) for picture in FRAMES for question in QUESTIONS]
     prompts.append(ask(QUESTIONS[0], frame(1)))  # equal pixels in another array
     if engine.capabilities.text_only:
         prompts += [ask(question) for question in QUESTIONS]
@@ -132,14 +134,16 @@ def test_generation_stops_at_the_limit(load_engine: Callable[[str], Engine], mod
     assert [(text.finish_reason, text.completion_tokens) for text in found] == [("length", 3), ("length", 3)]
 
 
-def test_texts_about_one_image_share_it_and_read_as_if_written_alone(model_engine: TransformersEngine) -> None:
+def test_texts_about_one_image_share_it_and_read_as_if_written_alone(
+    model_engine: TransformersEngine, reference: PlainReference
+) -> None:
     prompts = [ask(question, frame(1)) for question in QUESTIONS]
     alone = [asyncio.run(model_engine.generate([prompt], max_tokens=4))[0] for prompt in prompts]
-    with counted_images(model_engine) as counts:
+    with counted_pixels(model_engine) as counts:
         together = asyncio.run(model_engine.generate(prompts, max_tokens=4))
     assert together == alone
     assert model_engine._writer is not None
-    assert sum(counts) == (1 if model_engine._writer.shares_frames else len(prompts))
+    assert sum(counts) == n_pixels(reference, frame(1)) * (1 if model_engine._writer.shares_frames else len(prompts))
 
 
 def test_a_causal_decoder_shares_the_image_between_texts(load_engine: Callable[[str], Engine]) -> None:
@@ -225,16 +229,15 @@ def test_images_make_a_difference(model_engine: TransformersEngine) -> None:
 
 
 @contextmanager
-def counted_images(engine: TransformersEngine) -> Iterator[list[int]]:
-    """Images per call that the vision encoder got."""
+def counted_pixels(engine: TransformersEngine) -> Iterator[list[int]]:
+    """Pixel values per call that the vision encoder got."""
     assert engine._loaded is not None
     base = engine._loaded.model.base_model
-    tower = getattr(base, "vision_model", None) or base.vision_tower
+    tower = next(part for name in ("vision_model", "vision_tower", "visual") if (part := getattr(base, name, None)))
     counts: list[int] = []
 
     def count(_module: torch.nn.Module, args: tuple[torch.Tensor, ...], kwargs: dict[str, torch.Tensor]) -> None:
-        pixels = args[0] if args else kwargs["pixel_values"]
-        counts.append(pixels.shape[0])
+        counts.append((args[0] if args else kwargs["pixel_values"]).numel())
 
     hook = tower.register_forward_pre_hook(count, with_kwargs=True)
     try:
@@ -243,23 +246,30 @@ def counted_images(engine: TransformersEngine) -> Iterator[list[int]]:
         hook.remove()
 
 
-def test_each_image_is_encoded_once_per_batch(model_engine: TransformersEngine) -> None:
+def n_pixels(reference: PlainReference, *frames: Frame) -> int:
+    """Pixel values that the processor makes of each frame alone."""
+    return sum(reference.inputs(ask(QUESTIONS[0], picture))["pixel_values"].numel() for picture in frames)
+
+
+def test_each_image_is_encoded_once_per_batch(model_engine: TransformersEngine, reference: PlainReference) -> None:
     prompts = batch(model_engine)
     random.Random(3).shuffle(prompts)
-    with counted_images(model_engine) as counts:
+    with counted_pixels(model_engine) as counts:
         choose(model_engine, prompts)
-    assert sum(counts) == 3
+    assert sum(counts) == n_pixels(reference, *FRAMES)
 
 
-def test_an_image_is_encoded_once_even_behind_different_system_messages(model_engine: TransformersEngine) -> None:
+def test_an_image_is_encoded_once_even_behind_different_system_messages(
+    model_engine: TransformersEngine, reference: PlainReference
+) -> None:
     prompts = [
         Prompt((Message("system", system), Message("user", question)), (frame(1),))
         for system in ("Be strict.", "Be kind.")
         for question in QUESTIONS
     ]
-    with counted_images(model_engine) as counts:
+    with counted_pixels(model_engine) as counts:
         choose(model_engine, prompts)
-    assert sum(counts) == 1
+    assert sum(counts) == n_pixels(reference, frame(1))
 
 
 def test_greedy_text_is_that_of_the_plain_loop(

@@ -106,7 +106,7 @@ def metaspace_tokenizer(corpus: tuple[str, ...] = CORPUS, *, adds_bos: bool = Fa
     )
 
 
-def _decoder(vocabulary: int) -> dict[str, int]:
+def decoder_sizes(vocabulary: int) -> dict[str, int]:
     return {
         "vocab_size": vocabulary,
         "hidden_size": 64,
@@ -122,11 +122,11 @@ def _decoder(vocabulary: int) -> dict[str, int]:
     }
 
 
-def _llama(vocabulary: int) -> LlamaConfig:
-    return LlamaConfig(**_decoder(vocabulary))
+def llama(vocabulary: int) -> LlamaConfig:
+    return LlamaConfig(**decoder_sizes(vocabulary))
 
 
-def _vision(kind: type, **more: int) -> object:
+def vision(kind: type, **more: int) -> Any:
     return kind(hidden_size=48, intermediate_size=96, num_hidden_layers=2, num_attention_heads=2, **more)
 
 
@@ -143,29 +143,29 @@ def build_idefics3(folder: Path) -> Path:
     processor = Idefics3Processor(images, tokenizer, image_seq_len=16, chat_template=CHAT_TEMPLATE)
     torch.manual_seed(1)
     config = Idefics3Config(
-        text_config=_llama(len(tokenizer)),
-        vision_config=_vision(Idefics3VisionConfig, image_size=96, patch_size=12),
+        text_config=llama(len(tokenizer)),
+        vision_config=vision(Idefics3VisionConfig, image_size=96, patch_size=12),
         image_token_id=processor.image_token_id,
         scale_factor=2,
         pad_token_id=0,
     )
-    return _save(Idefics3ForConditionalGeneration(config), processor, folder)
+    return save(Idefics3ForConditionalGeneration(config), processor, folder)
 
 
 def build_llava(folder: Path) -> Path:
     """CLIP encoder, sentencepiece-like tokenizer that adds the start token itself, template without one."""
-    return _build_llava(folder, _llama)
+    return _build_llava(folder, llama)
 
 
 def build_llava_sliding(folder: Path) -> Path:
     """A decoder that sees only the last 24 tokens: less than one prompt."""
-    return _build_llava(folder, lambda vocabulary: MistralConfig(**_decoder(vocabulary), sliding_window=24))
+    return _build_llava(folder, lambda vocabulary: MistralConfig(**decoder_sizes(vocabulary), sliding_window=24))
 
 
 def build_llava_bidirectional(folder: Path) -> Path:
     """A decoder whose tokens see the later ones too, so no prefix can be shared: the probe must find out."""
     return _build_llava(
-        folder, lambda vocabulary: Gemma3TextConfig(**_decoder(vocabulary), use_bidirectional_attention=True)
+        folder, lambda vocabulary: Gemma3TextConfig(**decoder_sizes(vocabulary), use_bidirectional_attention=True)
     )
 
 
@@ -186,10 +186,10 @@ def _build_llava(folder: Path, decoder: Callable[[int], PreTrainedConfig]) -> Pa
     torch.manual_seed(2)
     config = LlavaConfig(
         text_config=decoder(len(tokenizer)),
-        vision_config=_vision(CLIPVisionConfig, image_size=56, patch_size=14),
+        vision_config=vision(CLIPVisionConfig, image_size=56, patch_size=14),
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
     )
-    return _save(LlavaForConditionalGeneration(config), processor, folder)
+    return save(LlavaForConditionalGeneration(config), processor, folder)
 
 
 def build_paligemma(folder: Path) -> Path:
@@ -200,12 +200,12 @@ def build_paligemma(folder: Path) -> Path:
     processor = PaliGemmaProcessor(images, tokenizer)
     torch.manual_seed(3)
     config = PaliGemmaConfig(
-        text_config=GemmaConfig(**_decoder(len(processor.tokenizer))),
-        vision_config=_vision(SiglipVisionConfig, image_size=56, patch_size=14),
+        text_config=GemmaConfig(**decoder_sizes(len(processor.tokenizer))),
+        vision_config=vision(SiglipVisionConfig, image_size=56, patch_size=14),
         image_token_id=processor.image_token_id,
         projection_dim=64,
     )
-    return _save(PaliGemmaForConditionalGeneration(config), processor, folder)
+    return save(PaliGemmaForConditionalGeneration(config), processor, folder)
 
 
 def build_gemma3(folder: Path) -> Path:
@@ -213,44 +213,44 @@ def build_gemma3(folder: Path) -> Path:
 
     The window is shorter than every prompt, and than an image with the words around it.
     """
-    tokenizer = _gemma_tokenizer()
+    tokenizer = with_marks(byte_level_tokenizer(), GEMMA_MARKS)
     images = Gemma3ImageProcessorPil(size={"height": 56, "width": 56})
     template = CHAT_TEMPLATE.replace("<image>", GEMMA_MARKS["boi_token"])
     processor = Gemma3Processor(images, tokenizer, chat_template=template, image_seq_length=4)
     torch.manual_seed(5)
     layers = {"num_hidden_layers": 3, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
-    text = Gemma3TextConfig(**_decoder(len(tokenizer)) | layers, sliding_window=16)
+    text = Gemma3TextConfig(**decoder_sizes(len(tokenizer)) | layers, sliding_window=16)
     config = Gemma3Config(text_config=text.to_dict(), **_gemma_images(tokenizer))
-    return _save(Gemma3ForConditionalGeneration(config), processor, folder)
+    return save(Gemma3ForConditionalGeneration(config), processor, folder)
 
 
 def build_shieldgemma2(folder: Path) -> Path:
     """Gemma 3 inside a classifier. Its processor ignores the words it is given, and its template adds the question."""
-    tokenizer = _gemma_tokenizer()
+    tokenizer = with_marks(byte_level_tokenizer(), GEMMA_MARKS)
     images = Gemma3ImageProcessorPil(size={"height": 56, "width": 56})
     processor = ShieldGemma2Processor(images, tokenizer, chat_template=SHIELDGEMMA_TEMPLATE, image_seq_length=4)
     torch.manual_seed(4)
     config = ShieldGemma2Config(
-        text_config=Gemma3TextConfig(**_decoder(len(tokenizer))).to_dict(), **_gemma_images(tokenizer)
+        text_config=Gemma3TextConfig(**decoder_sizes(len(tokenizer))).to_dict(), **_gemma_images(tokenizer)
     )
-    return _save(ShieldGemma2ForImageClassification(config), processor, folder)
+    return save(ShieldGemma2ForImageClassification(config), processor, folder)
 
 
-def _gemma_tokenizer() -> PreTrainedTokenizerFast:
+def with_marks(tokenizer: PreTrainedTokenizerFast, marks: dict[str, str]) -> PreTrainedTokenizerFast:
+    """The same with special tokens that have names of their own, such as `image_token`."""
     return PreTrainedTokenizerFast(
-        tokenizer_object=byte_level_tokenizer().backend_tokenizer,
+        tokenizer_object=tokenizer.backend_tokenizer,
         pad_token="<pad>",
         bos_token="<s>",
         eos_token="</s>",
-        extra_special_tokens=GEMMA_MARKS,
+        extra_special_tokens=marks,
     )
 
 
 def _gemma_images(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
     """The part of a Gemma 3 configuration that is about images: 4 tokens each."""
-    vision: Any = _vision(SiglipVisionConfig, image_size=56, patch_size=14)
     return {
-        "vision_config": vision.to_dict(),
+        "vision_config": vision(SiglipVisionConfig, image_size=56, patch_size=14).to_dict(),
         "mm_tokens_per_image": 4,
         "image_token_index": tokenizer.convert_tokens_to_ids(GEMMA_MARKS["image_token"]),
         "boi_token_index": tokenizer.convert_tokens_to_ids(GEMMA_MARKS["boi_token"]),
@@ -268,14 +268,14 @@ BUILDERS: dict[str, Callable[[Path], Path]] = {
 }
 
 
-def _save(model: PreTrainedModel, processor: object, folder: Path) -> Path:
-    _sharpen(model)
+def save(model: PreTrainedModel, processor: object, folder: Path) -> Path:
+    sharpen(model)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
 
 
-def _sharpen(model: PreTrainedModel) -> None:
+def sharpen(model: PreTrainedModel) -> None:
     """Fresh weights are so small that every image looks alike: larger ones make a wrong image or mask visible.
 
     Some are zero (Gemma 3's projection of the images), which makes a model blind.
