@@ -36,6 +36,11 @@ class FrameGroup:
     images: Mapping[str, Tensor]
     token_types: Mapping[str, Tensor]
 
+    @property
+    def n_pixels(self) -> int:
+        """Pixel values of all frames and their tiles."""
+        return sum(tensor.numel() for tensor in self.images.values() if tensor.is_floating_point())
+
 
 class PromptEncoder:
     """Renders prompts with the model's chat template and runs its processor.

@@ -44,7 +44,7 @@ def score_groups(
     """What `read` makes of the next-token logits of each prompt of each group."""
     scores: dict[int, list[list[float]]] = {}
     for members in _cohorts(model, groups, way):
-        size = budget.images(len(groups[members[0]].head))
+        size = budget.images(len(groups[members[0]].head), groups[members[0]].n_pixels)
         for start in range(0, len(members), size):
             batch = members[start : start + size]
             found = _score_batch(model, [groups[index] for index in batch], read, budget=budget, way=way)

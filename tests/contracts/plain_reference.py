@@ -43,10 +43,10 @@ WITHOUT_VIDEO = {"qwen2_5_vl": _Qwen2_5, "qwen3_vl": _Qwen3, "internvl": _Intern
 class PlainReference:
     """Written against transformers alone: it shares no code with `judge.engines`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, dtype: torch.dtype = torch.float32) -> None:
         kind = WITHOUT_VIDEO.get(AutoConfig.from_pretrained(folder).model_type, AutoProcessor)
         self.processor = kind.from_pretrained(folder)
-        self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+        self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype).eval()
 
     def inputs(self, prompt: Prompt) -> dict[str, torch.Tensor]:
         images = [Image.fromarray(frame.image) for frame in prompt.frames]
@@ -63,7 +63,11 @@ class PlainReference:
             found = self.processor.apply_chat_template(
                 conversation, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
             )
-        return {key: value for key, value in found.items() if key != "labels"}
+        return {
+            key: value.to(self.model.dtype) if value.is_floating_point() else value
+            for key, value in found.items()
+            if key != "labels"
+        }
 
     @torch.inference_mode()
     def masses(self, prompt: Prompt) -> dict[str, float]:

@@ -114,7 +114,7 @@ def build_qwen2_5_vl(folder: Path) -> Path:
 def build_qwen3_vl(folder: Path) -> Path:
     """Interleaved M-RoPE, and features of an early layer of the encoder that are added in the decoder."""
     tokenizer = _qwen_tokenizer()
-    torch.manual_seed(9)
+    torch.manual_seed(14)
     eyes = {"num_position_embeddings": 64, "deepstack_visual_indexes": [0], "patch_size": 16}
     config = Qwen3VLConfig(
         **_qwen_config(tokenizer, {"mrope_section": [6, 5, 5], "mrope_interleaved": True}, eyes),
