@@ -44,4 +44,4 @@ def _registered(location: str, options: Mapping[str, object]) -> Any | None:
         config = auto_config.from_pretrained(location, **options)
     except Exception:  # the caller tells why the model does not load
         return None
-    return PROCESSOR_MAPPING[type(config)] if type(config) in PROCESSOR_MAPPING else None
+    return PROCESSOR_MAPPING.get(type(config), None)

@@ -17,7 +17,7 @@ from judge.engines.loading import Model
 _CPU_BYTES = 1 << 30
 _CHANNELS = 3
 _GPU_SHARE = 0.4
-"""Of the memory that is free when the model stands; the rest is for fragmentation, and for what the estimate leaves out."""
+"""Of the memory that is free when the model stands; the rest is for fragmentation and what the estimate leaves out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def score_one(model: Model, inputs: Mapping[str, Tensor], read: Read) -> list[fl
     """The plain way: one full forward pass of one prompt."""
     forget_positions(model)
     last = torch.tensor([inputs["input_ids"].shape[1] - 1])
-    return _values(_forward(model, to_device(model, inputs), last, use_cache=False), read)[0]
+    return _values(forward_at(model, to_device(model, inputs), last, use_cache=False), read)[0]
 
 
 def to_device(model: Model, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -156,7 +156,7 @@ def _run_packed(model: Model, cache: Cache | None, packing: Packing, starts: Ten
     if cache is not None:
         inputs["past_key_values"] = own_cache(cache)
     kept, columns = torch.unique(packing.last[:, 1], return_inverse=True)
-    logits = _forward(model, inputs, kept, use_cache=cache is not None).logits
+    logits = forward_at(model, inputs, kept, use_cache=cache is not None).logits
     return logits[packing.last[:, 0].to(logits.device), columns.to(logits.device)]
 
 
@@ -210,7 +210,7 @@ def _run_prefix(model: Model, groups: Sequence[FrameGroup], n_tail: int, *, use_
     for key in groups[0].images:
         inputs[key] = torch.cat([group.images[key] for group in groups])
     last = torch.tensor([len(prefix) - 1])
-    return _forward(model, to_device(model, inputs), last, use_cache=use_cache)
+    return forward_at(model, to_device(model, inputs), last, use_cache=use_cache)
 
 
 def _run_tails(model: Model, cache: Cache | None, tails: Sequence[_Tail], start_at: Tensor | None) -> Tensor:
@@ -233,11 +233,11 @@ def _run_tails(model: Model, cache: Cache | None, tails: Sequence[_Tail], start_
         inputs["position_ids"] = (torch.arange(width) + start_at).expand(3, len(tails), width).to(model.device)
     kept, column = torch.unique(lengths - 1, return_inverse=True)
     inputs |= to_device(model, {"input_ids": ids, "attention_mask": mask})
-    logits = _forward(model, inputs, kept, use_cache=cache is not None).logits
+    logits = forward_at(model, inputs, kept, use_cache=cache is not None).logits
     return logits[torch.arange(len(tails), device=logits.device), column.to(logits.device)]
 
 
-def _forward(model: Model, inputs: Mapping[str, object], positions: Tensor, *, use_cache: bool) -> Output:
+def forward_at(model: Model, inputs: Mapping[str, object], positions: Tensor, *, use_cache: bool) -> Output:
     """With logits at these positions only: over the whole prefix they would be the largest tensor of all."""
     positions = positions.to(model.device)
     if "logits_to_keep" in inspect.signature(model.forward).parameters:

@@ -27,6 +27,27 @@ def test_a_row_without_questions_is_filling_that_still_sees_something() -> None:
     assert mask.dtype == torch.bool
 
 
+def test_a_window_reaches_back_over_the_kept_end_of_the_prefix() -> None:
+    """A prefix of 5 tokens, of which a layer with a window of 4 keeps the last 3."""
+    mask = pack([[(5, 6, 7, 8, 9), (7, 8)]]).seen(5, n_kept=3, window=4)
+    assert mask[0, 0].int().tolist() == [
+        [1, 1, 1, 1, 0, 0, 0, 0, 0, 0],
+        [0, 1, 1, 1, 1, 0, 0, 0, 0, 0],
+        [0, 0, 1, 1, 1, 1, 0, 0, 0, 0],
+        [0, 0, 0, 1, 1, 1, 1, 0, 0, 0],
+        [0, 0, 0, 0, 1, 1, 1, 1, 0, 0],
+        [1, 1, 1, 0, 0, 0, 0, 0, 1, 0],
+        [0, 1, 1, 0, 0, 0, 0, 0, 1, 1],
+    ]
+
+
+def test_the_vision_encoder_limits_the_images_of_a_pass() -> None:
+    budget = PassBudget(1_000_000, token_bytes=100, pair_bytes=1, max_rows=8, patch_bytes=500, patch_values=600)
+    assert budget.images(50) == 8
+    assert budget.images(50, n_pixels=300 * 600) == 6
+    assert budget.images(50, n_pixels=10_000 * 600) == 1
+
+
 def test_a_budget_never_allows_nothing_and_never_more_than_it_has() -> None:
     tight = PassBudget(max_bytes=1, token_bytes=100, pair_bytes=10, max_rows=8)
     assert (tight.images(500), tight.rows(20, 500), tight.questions(20, 500, 4)) == (1, 1, 1)
