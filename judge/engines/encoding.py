@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from PIL import Image
 from torch import Tensor
@@ -34,6 +35,11 @@ class FrameGroup:
     tails: tuple[tuple[int, ...], ...]
     images: Mapping[str, Tensor]
     token_types: Mapping[str, Tensor]
+
+    @property
+    def n_pixels(self) -> int:
+        """Pixel values of all frames and their tiles."""
+        return sum(tensor.numel() for tensor in self.images.values() if tensor.is_floating_point())
 
 
 class PromptEncoder:
@@ -98,11 +104,14 @@ class PromptEncoder:
         if not frames:
             tails = tuple(self._text_ids(text) for text in texts)
             return FrameGroup((), tails, {}, {}) if all(tails) else None
-        parts = [self._split(text, len(frames)) for text in texts]
-        if None in parts or len({part[:2] for part in parts if part}) != 1:
+        parts = [part for text in texts if (part := self._split(text, len(frames)))]
+        if len(parts) != len(texts) or len({part[:2] for part in parts}) != 1:
             return None
-        tails = tuple(self._tail_ids(part[1], part[2]) for part in parts if part)
-        return self._join(self._process(texts[0], frames), tails)
+        tails = tuple(self._tail_ids(placeholder, behind) for _, placeholder, behind in parts)
+        group = self._join(self._process(texts[0], frames), tails)
+        if group and (len({tail[0] for tail in tails}) == 1 or self._stay_apart(group, parts)):
+            return group
+        return None  # a tail that begins otherwise than the first might merge with the head's last token
 
     def split_ids(self, prompt: Prompt) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Token ids with one placeholder per frame, for a library that expands them itself: no picture is touched.
@@ -134,8 +143,6 @@ class PromptEncoder:
         if not all(tails) or ids[-len(tails[0]) :] != tails[0]:
             return None
         head = ids[: -len(tails[0])]
-        if head[-1] not in self._special and len({tail[0] for tail in tails}) != 1:
-            return None  # a tail that begins otherwise might merge with the head's last token
         images: dict[str, Tensor] = {}
         token_types: dict[str, Tensor] = {}
         for key, tensor in inputs.items():
@@ -143,6 +150,17 @@ class PromptEncoder:
                 continue
             (token_types if tensor.shape == inputs["input_ids"].shape else images)[key] = tensor
         return FrameGroup(head, tails, images, token_types)
+
+    def _stay_apart(self, group: FrameGroup, parts: Sequence[tuple[str, str, str]]) -> bool:
+        """Whether words that the processor itself puts behind an image merge with no text (Gemma 3: two newlines)."""
+        own = tuple(takewhile(lambda token: token not in self._special, reversed(group.head)))[::-1]
+        if not own:
+            return True
+        words = self.tokenizer.decode(own, skip_special_tokens=False)
+        return all(
+            self._tail_ids(placeholder, words + behind) == own + tail
+            for tail, (_, placeholder, behind) in zip(group.tails, parts, strict=True)
+        )
 
     def _split(self, text: str, n_frames: int) -> tuple[str, str, str] | None:
         """Text before the last placeholder, the placeholder, text behind it."""

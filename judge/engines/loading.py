@@ -22,6 +22,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from judge.config import NO_TRAITS, ModelTraits
 from judge.engines.answer_tokens import Tokenizer
 from judge.engines.base import ModelInfo
+from judge.engines.images_only import images_only
 from judge.engines.model_folder import ModelCard, folder_digest, hub_digest, read_card
 from judge.errors import ConfigError, EngineError
 
@@ -36,6 +37,9 @@ class Cache(Protocol):
     layers: list[object]
 
     def get_seq_length(self) -> int: ...
+
+    def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
+        """Keys that a query behind this layer's part of the prefix meets, and how many tokens it has dropped."""
 
     def reorder_cache(self, beam_idx: Tensor) -> None: ...
 
@@ -216,17 +220,26 @@ def load_processor(source: ModelSource, *, trust_remote_code: bool, traits: Mode
     Raises:
         ConfigError: They cannot be loaded, or the image processor knows no such setting.
     """
-    auto_processor: Any = _class_of(traits.processor_class) if traits.processor_class else AutoProcessor
-    try:
-        processor: Processor = auto_processor.from_pretrained(
-            source.location, **source.options(trust_remote_code), **traits.image
-        )
-    except Exception as error:
-        raise _load_error(source, error) from error
+    kind = _class_of(traits.processor_class) if traits.processor_class else AutoProcessor
+    processor = _load_processor(source, kind, source.options(trust_remote_code), traits.image)
     for name in traits.image:  # transformers takes unknown settings in silence
         if not hasattr(processor.image_processor, name):
             raise ConfigError(f"model '{source.model}': its image processor has no setting '{name}'")
     return processor
+
+
+def _load_processor(
+    source: ModelSource, kind: Any, options: Mapping[str, object], image: Mapping[str, object]
+) -> Processor:
+    try:
+        processor: Processor = kind.from_pretrained(source.location, **options, **image)
+    except Exception as error:
+        lesser = images_only(kind, source.location, options)
+        if lesser is None:
+            raise _load_error(source, error) from error
+    else:
+        return processor
+    return _load_processor(source, lesser, options, image)
 
 
 def _class_of(name: str) -> Any:

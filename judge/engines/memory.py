@@ -1,7 +1,8 @@
 """How much may go into one forward pass, so that it fits into memory: an estimate that was not measured.
 
 What counts, of the language model: activations of one layer, keys and values of all layers, the mask with its
-attention scores. Weights are not counted, they are there already; nor is the vision encoder.
+attention scores; of the vision encoder, which is done before the language model begins: activations of one layer, and
+the outputs of all layers, which some models keep. Weights are not counted, they are there already.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import torch
 from judge.engines.loading import Model
 
 _CPU_BYTES = 1 << 30
+_CHANNELS = 3
 _GPU_SHARE = 0.4
-"""Of the memory that is free when the model stands; the rest is for the vision encoder and fragmentation."""
+"""Of the memory that is free when the model stands; the rest is for fragmentation and what the estimate leaves out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class PassBudget:
         pair_bytes: Of one query-key pair: mask and scores.
         max_rows: Never more rows than this, whatever the memory.
         wide_tokens: Longer packed rows cost more in attention than a second pass does.
+        patch_bytes: Of one patch in the vision encoder; 0 = not known.
+        patch_values: Pixel values in a patch.
     """
 
     max_bytes: int
@@ -35,10 +39,18 @@ class PassBudget:
     pair_bytes: int
     max_rows: int
     wide_tokens: int = 1 << 20
+    patch_bytes: int = 0
+    patch_values: int = 1
 
-    def images(self, n_prefix: int) -> int:
-        """Images whose prefixes run as one batch; at least one."""
-        return self.rows(max(1, n_prefix), 0)
+    def images(self, n_prefix: int, n_pixels: int = 0) -> int:
+        """Prefixes that run as one batch; at least one.
+
+        Args:
+            n_prefix: Tokens in a prefix.
+            n_pixels: Pixel values that the vision encoder gets for it, of all its images and their tiles.
+        """
+        encoded = max(1, n_pixels * self.patch_bytes // self.patch_values)
+        return max(1, min(self.rows(max(1, n_prefix), 0), self.max_bytes // encoded))
 
     def rows(self, n_tokens: int, n_prefix: int) -> int:
         """Rows of `n_tokens` new tokens, each with its own copy of a prefix; at least one."""
@@ -80,7 +92,24 @@ def pass_budget(model: Model, *, memory_mb: int | None, max_rows: int) -> PassBu
     # A token costs 2 N operations in the weights and 4 L d T in attention over T others: here that is a third of it.
     weights = layers * (4 * width * heads * head_width + 3 * width * inner)
     wide_tokens = max(256, weights // (6 * layers * width))
-    return PassBudget(_max_bytes(model.device, memory_mb), token_bytes, pair_bytes, max_rows, wide_tokens)
+    patch_bytes, patch_values = _patch(model, size)
+    return PassBudget(
+        _max_bytes(model.device, memory_mb), token_bytes, pair_bytes, max_rows, wide_tokens, patch_bytes, patch_values
+    )
+
+
+def _patch(model: Model, size: int) -> tuple[int, int]:
+    """Bytes in the vision encoder, and pixel values; no bytes where its configuration does not tell its sizes."""
+    config: Any = getattr(model.config, "vision_config", None)
+    width = getattr(config, "embed_dim", None) or getattr(config, "hidden_size", None)
+    sides = getattr(config, "patch_size", None)
+    if not isinstance(width, int) or not sides:
+        return 0, 1
+    layers = getattr(config, "num_hidden_layers", None) or getattr(config, "depth", None) or 1
+    inner = getattr(config, "intermediate_size", None) or 4 * width
+    height, across = sides if isinstance(sides, (list, tuple)) else (sides, sides)
+    frames = getattr(config, "temporal_patch_size", None) or 1
+    return size * ((12 + layers) * width + 3 * inner), _CHANNELS * frames * height * across
 
 
 def _max_bytes(device: torch.device, memory_mb: int | None) -> int:

@@ -14,17 +14,34 @@ class Packing:
     """Attributes:
     ids: `(rows, width) int64`; shorter rows are filled with their last token, which no question sees.
     offsets: `(rows, width) int64`: place within its own question, from 0; positions restart for every question.
-    mask: `(rows, 1, width, n_prefix + width) bool`, True = seen: the prefix, and the question's own earlier tokens.
+    own: `(rows, width, width) bool`, True = an earlier token of the same question, or the token itself.
     last: `(questions, 2) int64`: row and column of each question's last token, in the order given.
     """
 
     ids: Tensor
     offsets: Tensor
-    mask: Tensor
+    own: Tensor
     last: Tensor
 
+    def seen(self, n_prefix: int, *, n_kept: int | None = None, window: int | None = None) -> Tensor:
+        """The mask: the prefix, and the question's own earlier tokens.
 
-def pack(rows: Sequence[Sequence[Sequence[int]]], n_prefix: int) -> Packing:
+        Args:
+            n_prefix: Tokens of the prefix.
+            n_kept: How many of them, the last ones, a layer still has; None = all.
+            window: Of how many tokens, itself included, a token sees the last; None = of all.
+
+        Returns:
+            `(rows, 1, width, n_kept + width) bool`, True = seen.
+        """
+        first = 0 if n_kept is None else n_prefix - n_kept
+        back = self.offsets[:, :, None] + torch.arange(n_prefix - first, 0, -1)
+        own_back = self.offsets[:, :, None] - self.offsets[:, None, :]
+        limit = n_prefix + self.ids.shape[1] + 1 if window is None else window
+        return torch.cat([back < limit, self.own & (own_back < limit)], dim=2)[:, None]
+
+
+def pack(rows: Sequence[Sequence[Sequence[int]]]) -> Packing:
     """Rows of questions of token ids, none empty; a row without questions is all filling."""
     width = max(sum(len(question) for question in row) for row in rows)
     ids = torch.zeros(len(rows), width, dtype=torch.int64)
@@ -43,5 +60,4 @@ def pack(rows: Sequence[Sequence[Sequence[int]]], n_prefix: int) -> Packing:
         ids[number, at:] = row[-1][-1] if row else 0
     causal = torch.ones(width, width, dtype=torch.bool).tril()
     own = (owner[:, :, None] == owner[:, None, :]) & causal
-    seen = torch.cat([torch.ones(len(rows), width, n_prefix, dtype=torch.bool), own], dim=2)
-    return Packing(ids, offsets, seen[:, None], torch.tensor(last))
+    return Packing(ids, offsets, own, torch.tensor(last))

@@ -14,6 +14,7 @@ import torch
 from judge.engines.admission import check_length
 from judge.engines.answer_tokens import AnswerTokens, answer_tokens, choice_log_masses, normalize
 from judge.engines.base import YES_NO
+from judge.engines.causality import sees_later_tokens
 from judge.engines.encoding import FrameGroup, PromptEncoder
 from judge.engines.identity import frame_key, prompt_words
 from judge.engines.loading import Model
@@ -113,8 +114,10 @@ class Scorer:
         plain = torch.tensor([[values for values, _ in self._score_plainly(group, answers)] for group in groups])
         for values in plain.flatten(0, 1).tolist():
             normalize(values)  # a model that returns NaN must not get past start-up
-        reasons = []
-        for way in _WAYS:
+        first = self._encoder.encode_group(groups[0])
+        causal = first is None or not sees_later_tokens(self._model, first)
+        reasons = [] if causal else ["its tokens see later ones"]
+        for way in _WAYS if causal else ():
             reason = self._disagreement(groups, answers, way, plain)
             if not reason:
                 return way

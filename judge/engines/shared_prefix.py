@@ -21,6 +21,7 @@ from torch import Tensor
 
 from judge.engines.encoding import FrameGroup
 from judge.engines.loading import Cache, Model, Output
+from judge.engines.masks import packed_masks
 from judge.engines.memory import PassBudget
 from judge.engines.packing import Packing, pack
 
@@ -43,7 +44,7 @@ def score_groups(
     """What `read` makes of the next-token logits of each prompt of each group."""
     scores: dict[int, list[list[float]]] = {}
     for members in _cohorts(model, groups, way):
-        size = budget.images(len(groups[members[0]].head))
+        size = budget.images(len(groups[members[0]].head), groups[members[0]].n_pixels)
         for start in range(0, len(members), size):
             batch = members[start : start + size]
             found = _score_batch(model, [groups[index] for index in batch], read, budget=budget, way=way)
@@ -55,7 +56,7 @@ def score_one(model: Model, inputs: Mapping[str, Tensor], read: Read) -> list[fl
     """The plain way: one full forward pass of one prompt."""
     forget_positions(model)
     last = torch.tensor([inputs["input_ids"].shape[1] - 1])
-    return _values(_forward(model, to_device(model, inputs), last, use_cache=False), read)[0]
+    return _values(forward_at(model, to_device(model, inputs), last, use_cache=False), read)[0]
 
 
 def to_device(model: Model, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -137,7 +138,7 @@ def _packed_chunks(
     starts = _next_positions(model, n_prefix, len(rows))
     for first in range(0, max(len(row) for row in rows.values()), n_packed):
         chunk = [row[first : first + n_packed] for row in rows.values()]
-        packing = pack([[tail.ids for tail in row] for row in chunk], n_prefix)
+        packing = pack([[tail.ids for tail in row] for row in chunk])
         yield [tail for row in chunk for tail in row], _run_packed(model, cache, packing, starts)
 
 
@@ -146,7 +147,7 @@ def _run_packed(model: Model, cache: Cache | None, packing: Packing, starts: Ten
     positions = packing.offsets + starts[:, None]
     inputs: dict[str, object] = {
         "input_ids": packing.ids.to(model.device),
-        "attention_mask": _usable_mask(model, packing.mask.to(model.device)),
+        "attention_mask": packed_masks(model, packing, cache),
         # M-RoPE has an axis for time, height and width; for text all three are equal.
         "position_ids": (positions.expand(3, *positions.shape) if _has_rope_deltas(model) else positions).to(
             model.device
@@ -155,35 +156,8 @@ def _run_packed(model: Model, cache: Cache | None, packing: Packing, starts: Ten
     if cache is not None:
         inputs["past_key_values"] = own_cache(cache)
     kept, columns = torch.unique(packing.last[:, 1], return_inverse=True)
-    logits = _forward(model, inputs, kept, use_cache=cache is not None).logits
+    logits = forward_at(model, inputs, kept, use_cache=cache is not None).logits
     return logits[packing.last[:, 0].to(logits.device), columns.to(logits.device)]
-
-
-def _usable_mask(model: Model, seen: Tensor) -> Tensor:
-    """True = seen, as this model's attention wants it.
-
-    Raises:
-        NotImplementedError: It cannot take a mask of ours.
-    """
-    config = model.config.get_text_config()
-    if _is_windowed(config):
-        raise NotImplementedError("its layers see a window of the text only")
-    kind = getattr(config, "_attn_implementation", "eager")
-    if kind == "sdpa":
-        return seen
-    if kind == "eager":
-        return torch.zeros(seen.shape, dtype=model.dtype, device=seen.device).masked_fill(
-            ~seen, torch.finfo(model.dtype).min
-        )
-    raise NotImplementedError(f"attention '{kind}' takes no mask of ours")
-
-
-def _is_windowed(config: object) -> bool:
-    """Whether some layer sees less than everything before it: short probes would not show that."""
-    kinds = getattr(config, "layer_types", None)
-    if kinds:
-        return set(kinds) != {"full_attention"}
-    return getattr(config, "sliding_window", None) is not None
 
 
 def _has_rope_deltas(model: Model) -> bool:
@@ -236,7 +210,7 @@ def _run_prefix(model: Model, groups: Sequence[FrameGroup], n_tail: int, *, use_
     for key in groups[0].images:
         inputs[key] = torch.cat([group.images[key] for group in groups])
     last = torch.tensor([len(prefix) - 1])
-    return _forward(model, to_device(model, inputs), last, use_cache=use_cache)
+    return forward_at(model, to_device(model, inputs), last, use_cache=use_cache)
 
 
 def _run_tails(model: Model, cache: Cache | None, tails: Sequence[_Tail], start_at: Tensor | None) -> Tensor:
@@ -259,11 +233,11 @@ def _run_tails(model: Model, cache: Cache | None, tails: Sequence[_Tail], start_
         inputs["position_ids"] = (torch.arange(width) + start_at).expand(3, len(tails), width).to(model.device)
     kept, column = torch.unique(lengths - 1, return_inverse=True)
     inputs |= to_device(model, {"input_ids": ids, "attention_mask": mask})
-    logits = _forward(model, inputs, kept, use_cache=cache is not None).logits
+    logits = forward_at(model, inputs, kept, use_cache=cache is not None).logits
     return logits[torch.arange(len(tails), device=logits.device), column.to(logits.device)]
 
 
-def _forward(model: Model, inputs: Mapping[str, object], positions: Tensor, *, use_cache: bool) -> Output:
+def forward_at(model: Model, inputs: Mapping[str, object], positions: Tensor, *, use_cache: bool) -> Output:
     """With logits at these positions only: over the whole prefix they would be the largest tensor of all."""
     positions = positions.to(model.device)
     if "logits_to_keep" in inspect.signature(model.forward).parameters:

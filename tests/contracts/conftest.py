@@ -18,11 +18,13 @@ from judge.engines.openai import OpenAIEngine
 from judge.engines.scripted import Answer, ScriptedEngine
 from judge.engines.transformers import TransformersEngine
 from tests.contracts.tiny_models import BUILDERS
+from tests.contracts.tiny_tiled_models import TILED_BUILDERS
 from tests.contracts.vllm_engine import needs_vllm, shared_vllm_engine
 from tests.contracts.vllm_server import TIMEOUT_S, shared_vllm_server
 from tests.engines.openai_server import hashed, serve_chat
 
-MODELS = tuple(BUILDERS)
+ALL_BUILDERS = BUILDERS | TILED_BUILDERS
+MODELS = tuple(ALL_BUILDERS)
 
 
 torch.set_num_threads(1)  # such small models only lose time to threads
@@ -34,7 +36,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 
     @cache
     def build(name: str) -> Path:
-        return BUILDERS[name](tmp_path_factory.mktemp("models") / name)
+        return ALL_BUILDERS[name](tmp_path_factory.mktemp("models") / name)
 
     return build
 

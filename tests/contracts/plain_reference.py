@@ -7,17 +7,46 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    InternVLProcessor,
+    Qwen2_5_VLProcessor,
+    Qwen3VLProcessor,
+)
 
 from judge.types import Prompt
+
+
+class _Qwen2_5(Qwen2_5_VLProcessor):
+    def __init__(self, image_processor: object, tokenizer: object, chat_template: str | None = None) -> None:
+        super().__init__(image_processor, tokenizer, None, chat_template)
+
+
+class _Qwen3(Qwen3VLProcessor):
+    def __init__(self, image_processor: object, tokenizer: object, chat_template: str | None = None) -> None:
+        super().__init__(image_processor, tokenizer, None, chat_template)
+
+
+class _InternVL(InternVLProcessor):
+    def __init__(
+        self, image_processor: object, tokenizer: object, image_seq_length: int, chat_template: str | None = None
+    ) -> None:
+        super().__init__(image_processor, tokenizer, None, image_seq_length, chat_template)
+
+
+WITHOUT_VIDEO = {"qwen2_5_vl": _Qwen2_5, "qwen3_vl": _Qwen3, "internvl": _InternVL}
+"""Of families whose whole processor needs torchvision."""
 
 
 class PlainReference:
     """Written against transformers alone: it shares no code with `judge.engines`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.processor = AutoProcessor.from_pretrained(folder)
-        self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+    def __init__(self, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+        kind = WITHOUT_VIDEO.get(AutoConfig.from_pretrained(folder).model_type, AutoProcessor)
+        self.processor = kind.from_pretrained(folder)
+        self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype).eval()
 
     def inputs(self, prompt: Prompt) -> dict[str, torch.Tensor]:
         images = [Image.fromarray(frame.image) for frame in prompt.frames]
@@ -34,7 +63,11 @@ class PlainReference:
             found = self.processor.apply_chat_template(
                 conversation, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
             )
-        return {key: value for key, value in found.items() if key != "labels"}
+        return {
+            key: value.to(self.model.dtype) if value.is_floating_point() else value
+            for key, value in found.items()
+            if key != "labels"
+        }
 
     @torch.inference_mode()
     def masses(self, prompt: Prompt) -> dict[str, float]:
@@ -51,7 +84,8 @@ class PlainReference:
             written.append(int(self.model(**inputs, use_cache=False).logits[0, -1].argmax()))
             for key in inputs:
                 if inputs[key].shape == inputs["input_ids"].shape and key != "input_ids":
-                    inputs[key] = torch.cat([inputs[key], torch.ones(1, 1, dtype=inputs[key].dtype)], dim=1)
+                    more = torch.full((1, 1), int(key == "attention_mask"))  # the others: its type, which is text
+                    inputs[key] = torch.cat([inputs[key], more], dim=1)
             inputs["input_ids"] = torch.cat([inputs["input_ids"], torch.tensor([[written[-1]]])], dim=1)
         return written
 

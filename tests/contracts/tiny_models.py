@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     CLIPImageProcessorPil,
     CLIPVisionConfig,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
     Gemma3ImageProcessorPil,
+    Gemma3Processor,
     Gemma3TextConfig,
     GemmaConfig,
     Idefics3Config,
@@ -53,6 +57,7 @@ CHAT_TEMPLATE = (
     "{% endif %}{% endfor %}<end_of_utterance>\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
 )
 
+GEMMA_MARKS = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>"}
 SHIELDGEMMA_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{% for part in message['content'] %}{% if part['type'] == 'image' %}"
     "<start_of_image>{% else %}Policy: {{ part['text'] }} Is it broken? Yes or No.{% endif %}{% endfor %}\nmodel\n"
@@ -101,7 +106,7 @@ def metaspace_tokenizer(corpus: tuple[str, ...] = CORPUS, *, adds_bos: bool = Fa
     )
 
 
-def _decoder(vocabulary: int) -> dict[str, int]:
+def decoder_sizes(vocabulary: int) -> dict[str, int]:
     return {
         "vocab_size": vocabulary,
         "hidden_size": 64,
@@ -117,11 +122,11 @@ def _decoder(vocabulary: int) -> dict[str, int]:
     }
 
 
-def _llama(vocabulary: int) -> LlamaConfig:
-    return LlamaConfig(**_decoder(vocabulary))
+def llama(vocabulary: int) -> LlamaConfig:
+    return LlamaConfig(**decoder_sizes(vocabulary))
 
 
-def _vision(kind: type, **more: int) -> object:
+def vision(kind: type, **more: int) -> Any:
     return kind(hidden_size=48, intermediate_size=96, num_hidden_layers=2, num_attention_heads=2, **more)
 
 
@@ -138,29 +143,29 @@ def build_idefics3(folder: Path) -> Path:
     processor = Idefics3Processor(images, tokenizer, image_seq_len=16, chat_template=CHAT_TEMPLATE)
     torch.manual_seed(1)
     config = Idefics3Config(
-        text_config=_llama(len(tokenizer)),
-        vision_config=_vision(Idefics3VisionConfig, image_size=96, patch_size=12),
+        text_config=llama(len(tokenizer)),
+        vision_config=vision(Idefics3VisionConfig, image_size=96, patch_size=12),
         image_token_id=processor.image_token_id,
         scale_factor=2,
         pad_token_id=0,
     )
-    return _save(Idefics3ForConditionalGeneration(config), processor, folder)
+    return save(Idefics3ForConditionalGeneration(config), processor, folder)
 
 
 def build_llava(folder: Path) -> Path:
     """CLIP encoder, sentencepiece-like tokenizer that adds the start token itself, template without one."""
-    return _build_llava(folder, _llama)
+    return _build_llava(folder, llama)
 
 
 def build_llava_sliding(folder: Path) -> Path:
     """A decoder that sees only the last 24 tokens: less than one prompt."""
-    return _build_llava(folder, lambda vocabulary: MistralConfig(**_decoder(vocabulary), sliding_window=24))
+    return _build_llava(folder, lambda vocabulary: MistralConfig(**decoder_sizes(vocabulary), sliding_window=24))
 
 
 def build_llava_bidirectional(folder: Path) -> Path:
     """A decoder whose tokens see the later ones too, so no prefix can be shared: the probe must find out."""
     return _build_llava(
-        folder, lambda vocabulary: Gemma3TextConfig(**_decoder(vocabulary), use_bidirectional_attention=True)
+        folder, lambda vocabulary: Gemma3TextConfig(**decoder_sizes(vocabulary), use_bidirectional_attention=True)
     )
 
 
@@ -181,10 +186,10 @@ def _build_llava(folder: Path, decoder: Callable[[int], PreTrainedConfig]) -> Pa
     torch.manual_seed(2)
     config = LlavaConfig(
         text_config=decoder(len(tokenizer)),
-        vision_config=_vision(CLIPVisionConfig, image_size=56, patch_size=14),
+        vision_config=vision(CLIPVisionConfig, image_size=56, patch_size=14),
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
     )
-    return _save(LlavaForConditionalGeneration(config), processor, folder)
+    return save(LlavaForConditionalGeneration(config), processor, folder)
 
 
 def build_paligemma(folder: Path) -> Path:
@@ -195,44 +200,62 @@ def build_paligemma(folder: Path) -> Path:
     processor = PaliGemmaProcessor(images, tokenizer)
     torch.manual_seed(3)
     config = PaliGemmaConfig(
-        text_config=GemmaConfig(**_decoder(len(processor.tokenizer))),
-        vision_config=_vision(SiglipVisionConfig, image_size=56, patch_size=14),
+        text_config=GemmaConfig(**decoder_sizes(len(processor.tokenizer))),
+        vision_config=vision(SiglipVisionConfig, image_size=56, patch_size=14),
         image_token_id=processor.image_token_id,
         projection_dim=64,
     )
-    return _save(PaliGemmaForConditionalGeneration(config), processor, folder)
+    return save(PaliGemmaForConditionalGeneration(config), processor, folder)
+
+
+def build_gemma3(folder: Path) -> Path:
+    """Two layers that see the last 16 tokens and one that sees all; within an image, tokens see the later ones too.
+
+    The window is shorter than every prompt, and than an image with the words around it.
+    """
+    tokenizer = with_marks(byte_level_tokenizer(), GEMMA_MARKS)
+    images = Gemma3ImageProcessorPil(size={"height": 56, "width": 56})
+    template = CHAT_TEMPLATE.replace("<image>", GEMMA_MARKS["boi_token"])
+    processor = Gemma3Processor(images, tokenizer, chat_template=template, image_seq_length=4)
+    torch.manual_seed(5)
+    layers = {"num_hidden_layers": 3, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
+    text = Gemma3TextConfig(**decoder_sizes(len(tokenizer)) | layers, sliding_window=16)
+    config = Gemma3Config(text_config=text.to_dict(), **_gemma_images(tokenizer))
+    return save(Gemma3ForConditionalGeneration(config), processor, folder)
 
 
 def build_shieldgemma2(folder: Path) -> Path:
     """Gemma 3 inside a classifier. Its processor ignores the words it is given, and its template adds the question."""
-    tokenizer = byte_level_tokenizer()
-    marks = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>"}
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer = with_marks(byte_level_tokenizer(), GEMMA_MARKS)
+    images = Gemma3ImageProcessorPil(size={"height": 56, "width": 56})
+    processor = ShieldGemma2Processor(images, tokenizer, chat_template=SHIELDGEMMA_TEMPLATE, image_seq_length=4)
+    torch.manual_seed(4)
+    config = ShieldGemma2Config(
+        text_config=Gemma3TextConfig(**decoder_sizes(len(tokenizer))).to_dict(), **_gemma_images(tokenizer)
+    )
+    return save(ShieldGemma2ForImageClassification(config), processor, folder)
+
+
+def with_marks(tokenizer: PreTrainedTokenizerFast, marks: dict[str, str]) -> PreTrainedTokenizerFast:
+    """The same with special tokens that have names of their own, such as `image_token`."""
+    return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer.backend_tokenizer,
         pad_token="<pad>",
         bos_token="<s>",
         eos_token="</s>",
         extra_special_tokens=marks,
     )
-    images = Gemma3ImageProcessorPil(size={"height": 56, "width": 56})
-    processor = ShieldGemma2Processor(images, tokenizer, chat_template=SHIELDGEMMA_TEMPLATE, image_seq_length=4)
-    torch.manual_seed(4)
-    config = ShieldGemma2Config(
-        text_config=Gemma3TextConfig(**_decoder(len(tokenizer))).to_dict(),
-        vision_config=SiglipVisionConfig(
-            hidden_size=48,
-            intermediate_size=96,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            image_size=56,
-            patch_size=14,
-        ).to_dict(),
-        mm_tokens_per_image=4,
-        image_token_index=tokenizer.convert_tokens_to_ids(marks["image_token"]),
-        boi_token_index=tokenizer.convert_tokens_to_ids(marks["boi_token"]),
-        eoi_token_index=tokenizer.convert_tokens_to_ids(marks["eoi_token"]),
-    )
-    return _save(ShieldGemma2ForImageClassification(config), processor, folder)
+
+
+def _gemma_images(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    """The part of a Gemma 3 configuration that is about images: 4 tokens each."""
+    return {
+        "vision_config": vision(SiglipVisionConfig, image_size=56, patch_size=14).to_dict(),
+        "mm_tokens_per_image": 4,
+        "image_token_index": tokenizer.convert_tokens_to_ids(GEMMA_MARKS["image_token"]),
+        "boi_token_index": tokenizer.convert_tokens_to_ids(GEMMA_MARKS["boi_token"]),
+        "eoi_token_index": tokenizer.convert_tokens_to_ids(GEMMA_MARKS["eoi_token"]),
+    }
 
 
 BUILDERS: dict[str, Callable[[Path], Path]] = {
@@ -241,19 +264,23 @@ BUILDERS: dict[str, Callable[[Path], Path]] = {
     "llava_sliding": build_llava_sliding,
     "llava_bidirectional": build_llava_bidirectional,
     "paligemma": build_paligemma,
+    "gemma3": build_gemma3,
 }
 
 
-def _save(model: PreTrainedModel, processor: object, folder: Path) -> Path:
-    _sharpen(model)
+def save(model: PreTrainedModel, processor: object, folder: Path) -> Path:
+    sharpen(model)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
 
 
-def _sharpen(model: PreTrainedModel) -> None:
-    """Fresh weights are so small that every image looks alike: larger ones make a wrong image or mask visible."""
+def sharpen(model: PreTrainedModel) -> None:
+    """Fresh weights are so small that every image looks alike: larger ones make a wrong image or mask visible.
+
+    Some are zero (Gemma 3's projection of the images), which makes a model blind.
+    """
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
-                parameter.mul_(4.0)
+                parameter.mul_(4.0) if parameter.any() else parameter.normal_(std=0.1)

@@ -1,6 +1,7 @@
 """Models with M-RoPE (the Qwen-VL family): an image takes fewer positions than tokens, and packed questions know it.
 
-Their processors need torchvision, so the inputs are made by hand: the model itself is real, tiny, with random weights.
+Both ways, also the one that such an engine would not choose; the inputs are made by hand. With their processors these
+models run under the contract (tests/contracts).
 """
 
 from __future__ import annotations

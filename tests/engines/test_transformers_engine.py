@@ -22,6 +22,7 @@ from judge.engines.base import Engine
 from judge.engines.transformers import TransformersEngine
 from judge.errors import ConfigError, EngineError
 from judge.types import Domain, Frame, Message, Prompt
+from tests.contracts.tiny_tiled_models import TILED_BUILDERS
 
 FRAME = Frame(0, 0.0, np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8))
 
@@ -57,9 +58,11 @@ def change_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], Any
     [
         ("idefics3", ("packed", "packed")),
         ("llava", ("packed", "packed")),
-        ("llava_sliding", ("expanded", "expanded")),
+        ("llava_sliding", ("packed", "packed")),  # with the masks of its windows
+        ("gemma3", ("packed", "packed")),  # the image's own mask is the library's; what follows it is causal
         ("llava_bidirectional", (None, None)),
         ("paligemma", (None, None)),
+        *((name, ("packed", "packed")) for name in TILED_BUILDERS),
     ],
 )
 def test_the_probe_knows_which_models_can_share_a_prefix(
@@ -71,14 +74,16 @@ def test_the_probe_knows_which_models_can_share_a_prefix(
     assert (engine._scorer.frames_way, engine._scorer.text_way) == ways
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_model_that_cannot_share_says_so(
-    model_folder: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+    model_folder: Callable[[str], Path], caplog: pytest.LogCaptureFixture, dtype: str
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="judge"):
-        TransformersEngine(str(model_folder("llava_bidirectional")), device="cpu")
-    with_frames, without = [record.getMessage() for record in caplog.records]
-    assert with_frames.startswith("model 'llava_bidirectional': questions with frames are asked one by one, slowly")
-    assert without.startswith("model 'llava_bidirectional': questions without frames are asked one by one, slowly")
+        TransformersEngine(str(model_folder("llava_bidirectional")), device="cpu", dtype=dtype)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"model 'llava_bidirectional': questions {kind} frames are asked one by one, slowly (its tokens see later ones)"
+        for kind in ("with", "without")
+    ]
 
 
 async def test_a_shared_path_that_breaks_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
