@@ -1,7 +1,8 @@
 """What packed questions may see, as the attention layers of a model want to be told it.
 
 Layers with a sliding window keep only the end of the prefix, and count distances in tokens, not in positions: both as
-transformers' own masks do. Not for layers that see in chunks, or that have no attention at all.
+transformers' own masks do (the short prompts of the start-up probe would not show a difference). Not for layers that
+see in chunks, or that have no attention at all.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def packed_masks(model: Model, packing: Packing, cache: Cache | None) -> Tensor 
         NotImplementedError: The model cannot take masks of ours.
     """
     kinds = _layer_kinds(model)
-    masks = {kind: _additive(model, _seen(packing, cache, kind, window)) for kind, window in kinds.items()}
+    masks = {kind: _usable(model, _seen(packing, cache, kind, window)) for kind, window in kinds.items()}
     return masks if len(masks) > 1 else next(iter(masks.values()))
 
 
@@ -48,8 +49,8 @@ def _seen(packing: Packing, cache: Cache | None, kind: str, window: int | None) 
     return packing.seen(cache.get_seq_length(), n_kept=n_keys - width, window=window)
 
 
-def _additive(model: Model, seen: Tensor) -> Tensor:
-    """As this model's attention adds or applies it."""
+def _usable(model: Model, seen: Tensor) -> Tensor:
+    """In the form that this model's attention takes: true = seen, or what is added to its scores."""
     kind = getattr(model.config.get_text_config(), "_attn_implementation", "eager")
     seen = seen.to(model.device)
     if kind == "sdpa":

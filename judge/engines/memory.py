@@ -1,8 +1,11 @@
-"""How much may go into one forward pass, so that it fits into memory: an estimate that was not measured.
+"""How much may go into one forward pass, so that it fits into memory: an estimate.
 
 What counts, of the language model: activations of one layer, keys and values of all layers, the mask with its
 attention scores; of the vision encoder, which is done before the language model begins: activations of one layer, and
 the outputs of all layers, which some models keep. Weights are not counted, they are there already.
+
+The encoder's part was measured on the CPU (12 layers, 768 wide, 1024 patches an image, estimate 108 MB an image): an
+image more cost 111 MB in LLaVA, 49 MB in Idefics3. The language model's part was not.
 """
 
 from __future__ import annotations

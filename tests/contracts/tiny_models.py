@@ -208,12 +208,12 @@ def build_paligemma(folder: Path) -> Path:
     return save(PaliGemmaForConditionalGeneration(config), processor, folder)
 
 
-def build_gemma3(folder: Path) -> Path:
+def build_gemma3(folder: Path, corpus: tuple[str, ...] = CORPUS) -> Path:
     """Two layers that see the last 16 tokens and one that sees all; within an image, tokens see the later ones too.
 
     The window is shorter than every prompt, and than an image with the words around it.
     """
-    tokenizer = with_marks(byte_level_tokenizer(), GEMMA_MARKS)
+    tokenizer = with_marks(byte_level_tokenizer(corpus), GEMMA_MARKS)
     images = Gemma3ImageProcessorPil(size={"height": 56, "width": 56})
     template = CHAT_TEMPLATE.replace("<image>", GEMMA_MARKS["boi_token"])
     processor = Gemma3Processor(images, tokenizer, chat_template=template, image_seq_length=4)

@@ -22,6 +22,7 @@ from judge.engines.base import Engine
 from judge.engines.transformers import TransformersEngine
 from judge.errors import ConfigError, EngineError
 from judge.types import Domain, Frame, Message, Prompt
+from tests.contracts.tiny_models import CORPUS, build_gemma3
 from tests.contracts.tiny_tiled_models import TILED_BUILDERS
 
 FRAME = Frame(0, 0.0, np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8))
@@ -206,6 +207,20 @@ def test_a_tokenizer_without_answers_does_not_start(folder: Path) -> None:
 def test_impossible_places(folder: Path, option: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         TransformersEngine(str(folder), **option)
+
+
+def test_words_behind_an_image_that_merge_with_the_text_are_not_cut_off(tmp_path: Path) -> None:
+    """Gemma 3's processor puts two newlines there; three may be another token."""
+    folder = build_gemma3(tmp_path / "gemma3", (*CORPUS, "a\n\nb " * 9, "a\n\n\nb " * 9))
+    engine = TransformersEngine(str(folder), device="cpu")
+    apart, merged = ask("A dog?", FRAME), ask("\nIs it?", FRAME)
+    group = engine._encoder.encode_group([apart, ask("Is it?", FRAME)])
+    assert group is not None
+    assert [group.head + tail for tail in group.tails] == [
+        tuple(engine._encoder.encode(prompt)["input_ids"][0].tolist()) for prompt in (apart, ask("Is it?", FRAME))
+    ]
+    assert engine._encoder.encode_group([apart, merged]) is None
+    assert engine._encoder.encode_group([merged, apart]) is None
 
 
 # --- asking -------------------------------------------------------------------------------------------------
