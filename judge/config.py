@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from judge.errors import ConfigError
+from judge.odds import NEVER
 from judge.types import QuestionFormat, Reference
 
 Preset = Literal["none", "threshold", "clue", "log_odds", "contextual", "contrastive", "batch", "mixture"]
@@ -101,9 +102,10 @@ class Thresholds(Settings):
     """`contrastive`: the picture under noise, or with its region removed (where there is a region test)."""
     corpus: Mapping[str, CorpusStatistics] = Field(default_factory=dict)
     """`batch`, `mixture`: statistics by precondition id."""
-    region_accept: Margin = round(math.log(4), 4)
-    """Region test: satisfied if removing the region takes this much more off the logit than removing a random one."""
-    region_reject: Margin = 0.2
+    region_accept: Margin = NEVER
+    """Region test: satisfied if removing the region takes this much more off the logit than removing a random one does.
+    Never, by default: an answer about two things falls without either, whether or not what is said of them holds."""
+    region_reject: Margin = 0.5
     """Region test: an answer that falls by less than this without the region does not rest on it."""
     min_mass: Fraction = 0.5
     """Less label mass than this is no answer: undecided."""

@@ -16,9 +16,6 @@ from judge.config import CorpusStatistics, Mixture, Thresholds
 from judge.odds import logit, sigmoid
 from judge.types import Outcome, Readings, Reference
 
-NEVER = 100.0
-"""A margin in logits that nothing reaches: probabilities are clipped at 1e-9, a logit of 21."""
-
 
 @dataclass(frozen=True, slots=True)
 class Settled:

@@ -7,6 +7,9 @@ import math
 _TINY = 1e-9
 """Probabilities are clipped to [_TINY, 1 - _TINY], so that their log-odds stay finite."""
 
+NEVER = 100.0
+"""A margin that no difference of such log-odds reaches: they lie between -21 and 21."""
+
 
 def logit(probability: float) -> float:
     """ln(p / (1 - p))."""

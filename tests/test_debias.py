@@ -268,7 +268,13 @@ def test_the_region_test_is_two_sided_and_has_a_control(
 ) -> None:
     others = {} if control is None else {"control": control}
     readings = Readings(observed=observed, mass=1.0, occluded=occluded, references=others)
-    assert settle(readings, Thresholds(preset="none")).outcome == outcome
+    margins = Thresholds(preset="none", region_accept=1.3863, region_reject=0.2)
+    assert settle(readings, margins).outcome == outcome
+
+
+def test_by_default_no_fall_accepts() -> None:
+    readings = Readings(observed=0.79, mass=1.0, occluded=0.0, references={"control": 0.79})
+    assert settle(readings, Thresholds(preset="none")).outcome == "undecided"
 
 
 def test_undecided_says_why_and_decided_says_nothing() -> None:

@@ -16,9 +16,9 @@ from judge.bench.memo import MemoEngine
 from judge.config import Cascade, JudgeConfig, Preset, ReasoningSettings, RegionSettings, Thresholds
 from judge.constitution import Constitution
 from judge.corpus import corpus_statistics
-from judge.debias import NEVER
 from judge.engines.base import Engine
 from judge.metrics import Bools, Floats, f1
+from judge.odds import NEVER
 from judge.pipeline import Judge
 from judge.stages.direct import policy_direct, rule_whole
 from judge.stages.prior_store import PriorStore

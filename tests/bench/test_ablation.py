@@ -111,7 +111,7 @@ def test_margins_of_the_region_test_are_those_that_serve_best() -> None:
         return 0.05 if image.max() >= 100 else 0.2
 
     region = Cascade(region=RegionSettings(localizer="occlusion", fill="black", grid=2))
-    base = JudgeConfig(thresholds=Thresholds(preset="none"), cascade=region)
+    base = JudgeConfig(thresholds=Thresholds(preset="none", region_accept=1.3863), cascade=region)
     engine = ScriptedEngine({"light": corner})
     assert [each.flagged for each in run(Setting("r", config=base), engine).results] == [True, True, True, True]
     fitted = run(Setting("r", config=base, fit=("region",)), engine)

@@ -35,7 +35,7 @@ from tests.contracts.vllm_server import TIMEOUT_S, VllmServer, shared_vllm_serve
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(TIMEOUT_S), needs_vllm]
 TOLERANCE = 1e-4
 PICTURES = sorted(path for path in sample_media_path("demo").iterdir() if path.suffix in (".png", ".jpg"))
-STATEMENTS = [each.statement for each in load_constitution(constitution_path("general")).preconditions]
+STATEMENTS = [each.statement for each in load_constitution(constitution_path("stickers")).preconditions]
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"rating": {"enum": ["Yes", "No"]}},
@@ -73,14 +73,25 @@ def test_it_is_named_as_what_it_is(engine: Engine, plain: Engine) -> None:
 def test_answers_are_those_of_transformers(engine: Engine, plain: Engine, media: list[Media]) -> None:
     """About every demo picture, about two at once, and without any; all on their way at the same time."""
     shown = [*(each.frames for each in media), media[0].frames + media[-1].frames, ()]
-    prompts = [precondition_prompt(statement, frames) for statement in STATEMENTS[::3] for frames in shown]
+    prompts = [precondition_prompt(statement, frames) for statement in STATEMENTS[::2] for frames in shown]
     found, expected = asyncio.run(engine.choose(prompts)), asyncio.run(plain.choose(prompts))
     assert [answer.prompt_tokens for answer in found] == [answer.prompt_tokens for answer in expected]
     yes = [answer.probabilities["Yes"] for answer in expected]
     assert [answer.probabilities["Yes"] for answer in found] == pytest.approx(yes, abs=TOLERANCE)
     assert max(yes) - min(yes) > 0.5  # else a blind engine would pass too
     for theirs, ours in zip(found, expected, strict=True):
-        assert ours.mass - TOLERANCE < theirs.mass < ours.mass + 1e-5
+        assert ours.mass - 10 * TOLERANCE < theirs.mass < ours.mass + 1e-5  # what lies beyond the top 20
+
+
+def test_what_is_hardly_answered_there_is_hardly_answered_here(
+    engine: Engine, plain: Engine, media: list[Media]
+) -> None:
+    """Where most of the mass lies on other words, of which the server shows 20, P(Yes) may differ; the mass may not."""
+    statements = [each.statement for each in load_constitution(constitution_path("general")).preconditions]
+    prompts = [precondition_prompt(statement, media[0].frames) for statement in statements]
+    found, expected = asyncio.run(engine.choose(prompts)), asyncio.run(plain.choose(prompts))
+    assert min(answer.mass for answer in expected) < 0.5, "the embedded model answers everything: look for other words"
+    assert [answer.mass for answer in found] == pytest.approx([answer.mass for answer in expected], abs=0.01)
 
 
 def test_texts_are_those_of_transformers(engine: Engine, plain: Engine, media: list[Media]) -> None:

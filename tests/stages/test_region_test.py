@@ -20,7 +20,7 @@ from judge.types import Evidence, Frame, Prompt, Readings, Region, Usage
 
 KNIFE = Precondition(id="knife", statement="A knife is visible.", focus=("knife", "hand"))
 NOTHING = Precondition(id="ghost", statement="A ghost is visible.")
-THRESHOLDS = Thresholds(preset="none")
+THRESHOLDS = Thresholds(preset="none", region_accept=1.3863, region_reject=0.2)
 
 
 def picture(left: int = 48, top: int = 16, side: int = 16) -> Frame:
