@@ -7,6 +7,7 @@ from typing import Protocol, Self, assert_never
 from judge.config import JudgeConfig
 from judge.constitution import Constitution
 from judge.engines.base import Embedder, Engine, ObjectDetector
+from judge.errors import ConfigError
 from judge.registry import Registry
 from judge.stages.chain_of_thought import ChainOfThought
 from judge.stages.escalation import SlowStage
@@ -49,7 +50,7 @@ def build_stages(engine: Engine, config: JudgeConfig) -> tuple[SlowStage, ...]:
     """The slow stages that `config.cascade` switches on, in their order.
 
     Raises:
-        ConfigError: A stage's model cannot be found or loaded.
+        ConfigError: A stage's model cannot be found or loaded, or the engine's model cannot do what a stage asks.
     """
     stages: list[SlowStage] = []
     region = config.cascade.region
@@ -57,6 +58,11 @@ def build_stages(engine: Engine, config: JudgeConfig) -> tuple[SlowStage, ...]:
     if localizer is not None:
         stages.append(RegionTest(engine, localizer, region, config.thresholds))
     if config.cascade.reasoning.enabled:
+        if engine.info.question_format is not None:
+            raise ConfigError(
+                f"model '{engine.info.name}' is asked in the format of its training, which has no reasoning",
+                hint="switch reasoning off, or choose a model that is no guard model",
+            )
         stages.append(ChainOfThought(engine, config.cascade.reasoning, config.thresholds))
     return tuple(stages)
 

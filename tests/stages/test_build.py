@@ -4,11 +4,12 @@ import pytest
 
 from judge.config import Cascade, JudgeConfig, ReasoningSettings, RegionSettings
 from judge.constitution import parse_constitution
-from judge.engines.base import Capabilities
+from judge.engines.base import Capabilities, ModelInfo
 from judge.engines.scripted import ScriptedEngine
 from judge.errors import ConfigError
 from judge.pipeline import Judge
 from judge.stages.build import build_stages
+from judge.types import QuestionFormat
 
 POLICY = parse_constitution(
     """
@@ -43,6 +44,13 @@ def test_reasoning_needs_an_engine_that_writes() -> None:
     with pytest.raises(ConfigError, match="generation"):
         Judge(mute, POLICY, config)
     Judge(mute, POLICY)
+
+
+def test_a_guard_model_is_not_asked_to_reason() -> None:
+    info = ModelInfo("guard", "digest", question_format=QuestionFormat("guard_shieldstral"))
+    config = JudgeConfig(cascade=Cascade(reasoning=REASONING))
+    with pytest.raises(ConfigError, match="has no reasoning"):
+        build_stages(ScriptedEngine(default=0.5, info=info), config)
 
 
 def test_a_missing_model_of_a_stage_is_told_at_the_start() -> None:
