@@ -40,7 +40,7 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
         ("[1, 2]", "must be a mapping of settings, not a list"),
         ("engine: {", "is not valid YAML"),
         ("engine: !!python/object/apply:os.system [ls]", "is not valid YAML"),
-        ("engine: 2020-13-45", "is not valid YAML"),
+        ("engine: !!int one", "is not valid YAML"),  # no date: a library that vLLM imports turns those into text
     ],
 )
 def test_a_wrong_file_names_itself_and_the_field(tmp_path: Path, text: str, message: str) -> None:
