@@ -137,7 +137,7 @@ class Judge:
         rules = tuple(rule for rule in board.rules if rule.id not in frame.irrelevant)
         needed = self._decider.needed(rules)
         domain = self._engine.info.domain
-        statements = {DOMAIN_ID: domain.statement} if domain and needed else {}
+        statements = {DOMAIN_ID: domain.statement} if domain and board.rules else {}
         whole = {rule.id: rule.statement for rule in rules} if self._config.cascade.holistic_weight else {}
         return FrameQuestions(frame.frame, statements | needed, whole)
 

@@ -35,7 +35,7 @@ def noise_frame() -> Frame:
 
 
 def noised(frame: Frame) -> Frame:
-    """The frame under Gaussian noise of the same strength as its own contrast would have at most; always the same.
+    """The frame mixed half and half, in variance, with Gaussian noise that is always the same.
 
     Source: the distorted picture of visual contrastive decoding (arXiv 2311.16922).
     """

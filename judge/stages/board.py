@@ -89,7 +89,8 @@ class Decider:
         """The same for one frame, with the whole history of its evidence."""
         dropped = board.irrelevant.get(rule.id)
         if dropped is not None:
-            return not_relevant(self._constitution, rule, dropped, board.frame.index)
+            decision = not_relevant(self._constitution, rule, dropped, board.frame.index)
+            return abstain(decision, board.outside) if board.outside else decision
         decision = decide_rule(self._constitution, rule, board.last(), board.frame.index)
         history = tuple(item for found in decision.evidence for item in board.evidence[found.precondition_id])
         decision = decision.model_copy(update={"evidence": history})

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from judge.errors import EngineError
+from judge.errors import AnswerError, EngineError
 from judge.stages.board import Decider, MediaBoard
 from judge.stages.escalation import OpenQuestion, Settlement, SlowStage
 from judge.types import Usage
+
+Unanswered = EngineError | AnswerError
+"""The engine failed, or what it wrote is no answer (a server may withhold a text)."""
 
 
 @dataclass(slots=True)
@@ -19,10 +22,10 @@ class _Progress:
     asked: set[tuple[int, str]] = field(default_factory=set)
     usage: Usage = field(default_factory=Usage)
 
-    def record(self, question: OpenQuestion, answer: Settlement | EngineError, stage: str) -> None:
+    def record(self, question: OpenQuestion, answer: Settlement | Unanswered, stage: str) -> None:
         """Put the answer on the board; a failure becomes one more reason why the question is open."""
         self.asked.add((question.frame.index, question.precondition.id))
-        if isinstance(answer, EngineError):
+        if isinstance(answer, Unanswered):
             self.leave(question, f"the engine failed in {stage}: {answer}")
             return
         self.usage += answer.usage
@@ -67,11 +70,11 @@ def _next(stage: SlowStage, progress: _Progress, decider: Decider) -> list[OpenQ
     return questions[:room]
 
 
-async def _settle(stage: SlowStage, questions: Sequence[OpenQuestion]) -> list[Settlement | EngineError]:
+async def _settle(stage: SlowStage, questions: Sequence[OpenQuestion]) -> list[Settlement | Unanswered]:
     """All in one call; if that fails, one by one, so that only those that fail alone stay unanswered."""
     try:
         return [*await stage.settle(questions)]
-    except EngineError as error:
+    except (EngineError, AnswerError) as error:
         if len(questions) == 1:
             return [error]
     return [each for question in questions for each in await _settle(stage, [question])]

@@ -42,7 +42,8 @@ class SlowStage(Protocol):
     """A stage of the cascade behind the one-token questions.
 
     Contract: one settlement per question, in order; evidence keeps the readings of the stages before, and adds to
-    them. What the engine cannot answer raises `EngineError` for the whole batch, and the caller asks one by one.
+    them. What the engine cannot answer raises `EngineError` or `AnswerError` for the whole batch, and the caller asks
+    one by one.
     """
 
     @property

@@ -12,11 +12,11 @@ from judge.config import Cascade, JudgeConfig, Thresholds
 from judge.constitution import parse_constitution
 from judge.engines.base import ModelInfo
 from judge.engines.scripted import Answer, ScriptedEngine
-from judge.errors import EngineError
+from judge.errors import AnswerError, EngineError, JudgeError
 from judge.pipeline import Judge
 from judge.stages.escalation import Limits, OpenQuestion, Settlement
 from judge.stages.prior_store import PriorStore
-from judge.types import Domain, Evidence, Frame, Media, Outcome, Usage, Verdict
+from judge.types import Domain, Evidence, Frame, Media, Outcome, Prompt, Usage, Verdict
 
 POLICY = parse_constitution(
     """
@@ -188,11 +188,16 @@ async def test_a_question_that_fails_spoils_only_itself() -> None:
     assert verdict.decision == "safe"
 
 
-async def test_a_failure_is_never_an_answer() -> None:
-    stage = Table({"knife": EngineError("out of memory")})
-    (verdict,) = await judge({"knife": 0.5, "person": 0.9}, stage).judge(pictures(0))
-    assert (verdict.decision, verdict.flagged) == ("uncertain", None)
-    assert verdict.reason.endswith("0.80; the engine failed in the table: out of memory")
+@pytest.mark.parametrize("error", [EngineError("out of memory"), AnswerError("the server withheld its text")])
+async def test_a_failure_is_never_an_answer_and_stays_with_its_question(error: JudgeError) -> None:
+    stage = Table({"knife": error})
+
+    def dark(prompt: Prompt) -> float:
+        return 0.5 if prompt.frames[0].image[0, 0, 0] == 0 else 0.1
+
+    failed, other = await judge({"knife": dark, "person": 0.9}, stage).judge(pictures(0, 255))
+    assert (failed.decision, failed.flagged, other.decision) == ("uncertain", None, "safe")
+    assert failed.reason.endswith(f"0.80; the engine failed in the table: {error}")
 
 
 async def test_a_stage_that_tests_what_was_accepted_can_take_it_back() -> None:

@@ -14,7 +14,7 @@ from judge.errors import EngineError
 from judge.pipeline import Judge
 from judge.stages.prior_store import PriorStore
 from judge.stages.relevance import RelevanceScan, threshold_for_recall
-from judge.types import Frame, Media, Verdict
+from judge.types import Domain, Frame, Media, Verdict
 
 POLICY = parse_constitution(
     """
@@ -111,6 +111,17 @@ async def test_the_encoder_is_part_of_the_version() -> None:
 async def test_frames_without_any_rule_left_are_safe_without_a_question() -> None:
     verdict, engine = await judged(TableEmbedder(), ScriptedEngine(), threshold=0.9, always_ask=())
     assert (verdict.decision, asked(engine)) == ("safe", [])
+
+
+@pytest.mark.parametrize("threshold", [0.22, 0.9])
+async def test_a_scan_never_makes_media_outside_the_domain_safe(threshold: float) -> None:
+    """Neither where it drops some rules, nor where it drops all and only the domain is left to ask about."""
+    info = ModelInfo("pen", "digest", Domain("The picture is a drawing.", "drawings"))
+    engine = ScriptedEngine({"drawing": 0.1}, default=0.0, info=info)
+    verdict, _ = await judged(TableEmbedder(), engine, threshold=threshold, always_ask=())
+    assert (verdict.decision, verdict.flagged) == ("uncertain", None)
+    assert {rule.outcome for rule in verdict.rules} == {"abstained"}
+    assert verdict.reason.startswith("outside the model's domain")
 
 
 @pytest.mark.parametrize(
