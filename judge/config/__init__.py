@@ -1,0 +1,52 @@
+"""What can be set. Nothing here reads the environment, and nothing below the entry points reads files."""
+
+from judge.config.base import Fraction, Logit, Margin, Settings
+from judge.config.cascade import Cascade, ReasoningSettings, RegionSettings, RelevanceSettings
+from judge.config.debate import DebateRole, DebateSettings, RefusalPolicy, VoteSettings
+from judge.config.engine import NO_TRAITS, EngineConfig, ModelTraits, QuestionSettings, VllmOptions
+from judge.config.judge import JudgeConfig, first_problem, load_config, one_line
+from judge.config.server import OpenAIOptions
+from judge.config.thresholds import CorpusStatistics, Mixture, Preset, Thresholds
+from judge.config.video import (
+    ClipSettings,
+    DecodingSettings,
+    SamplingName,
+    SamplingSettings,
+    TimelineSettings,
+    VideoSettings,
+)
+
+__all__ = [
+    "NO_TRAITS",
+    "Cascade",
+    "ClipSettings",
+    "CorpusStatistics",
+    "DebateRole",
+    "DebateSettings",
+    "DecodingSettings",
+    "EngineConfig",
+    "Fraction",
+    "JudgeConfig",
+    "Logit",
+    "Margin",
+    "Mixture",
+    "ModelTraits",
+    "OpenAIOptions",
+    "Preset",
+    "QuestionSettings",
+    "ReasoningSettings",
+    "RefusalPolicy",
+    "RegionSettings",
+    "RelevanceSettings",
+    "SamplingName",
+    "SamplingSettings",
+    "Settings",
+    "Thresholds",
+    "TimelineSettings",
+    "VideoSettings",
+    "VllmOptions",
+    "VoteSettings",
+    "first_problem",
+    "load_config",
+    "one_line",
+]

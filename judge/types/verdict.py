@@ -1,0 +1,123 @@
+"""The answer about one piece of media."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from judge.types.evidence import Evidence, Usage
+from judge.types.names import DecisionLabel, MediaKind, Probability, RuleOutcome, Severity, Stage, Wire
+from judge.types.timeline import Segment, Timeline
+
+
+class RuleDecision(Wire):
+    """What was decided about one rule."""
+
+    rule_id: str
+    """Id in the constitution."""
+    category: str
+    """Category in the constitution."""
+    severity: Severity
+    """As the constitution has it."""
+    outcome: RuleOutcome
+    """violated, not_violated, or abstained."""
+    score: Probability
+    """Soft score of the rule's expression: probability that it is violated, preconditions taken as independent."""
+    stage: Stage
+    """Where it was settled; `none` if it was not."""
+    expression: str
+    """The rule's `violated_when`, in canonical form."""
+    frame_index: int = 0
+    """The frame with the highest score."""
+    reason: str = ""
+    """Why it was abstained; empty otherwise."""
+    evidence: tuple[Evidence, ...] = ()
+    """About the frame `frame_index`, precondition by precondition of the expression, each in the order of the stages
+    that asked about it: the last one counts. A reading of the whole rule, under the rule's id, comes at the end."""
+
+
+class Versions(Wire):
+    """Digests of everything that a verdict depends on: same digests, same verdict."""
+
+    package: str
+    """Version of visual-judge."""
+    model: str
+    """Digest of the model: weights, tokenizer, processor."""
+    runtime: str = ""
+    """Engine, number type and kind of device, e.g. `transformers/float32/cpu`."""
+    constitution: str
+    """sha256 of the constitution's canonical form."""
+    templates: str
+    """sha256 over all prompt templates used."""
+    thresholds: str
+    """sha256 of the thresholds."""
+    cascade: str = ""
+    """sha256 of the settings of the stages."""
+
+
+class Verdict(Wire):
+    """The answer about one piece of media."""
+
+    media_id: str
+    """sha256 of the media's bytes."""
+    media_kind: MediaKind | None = None
+    """What it is; None in verdicts of versions that did not say."""
+    n_frames: int | None = None
+    """Frames judged; None in verdicts of versions that did not say."""
+    constitution: str
+    """`name@version`."""
+    decision: DecisionLabel
+    """unsafe: some rule is violated; safe: no rule is; uncertain: neither could be established."""
+    flagged: bool | None
+    """True for unsafe, False for safe, None for uncertain: an abstention is never "safe"."""
+    score: Probability
+    """Highest rule score."""
+    category_scores: Mapping[str, Probability]
+    """Highest rule score per category."""
+    rules: tuple[RuleDecision, ...]
+    """Every rule that applies to this kind of media, in the constitution's order."""
+    duration_ms: int | None = None
+    """Length of the video; None for a picture."""
+    segments: tuple[Segment, ...] = ()
+    """When, for a video: the stretches in which a rule is violated, by start."""
+    timelines: tuple[Timeline, ...] = ()
+    """For a video: the rules that were read along it, in the constitution's order."""
+    model: str
+    """Name of the model."""
+    notices: tuple[str, ...] = ()
+    """What the reader must know: the model's domain, sampled frames, missing guarantee."""
+    reason: str = ""
+    """Why the decision is uncertain; empty otherwise."""
+    versions: Versions
+    """Digests for reproduction."""
+    usage: Usage = Usage()
+    """What it cost."""
+    timings_ms: Mapping[str, float] = Field(default_factory=dict)
+    """Wall time by step, in milliseconds. Not part of the answer: two equal verdicts may differ here."""
+
+
+class InputError(Wire):
+    """Why one input has no verdict."""
+
+    code: str
+    """Short machine-readable name, from `JudgeError.code`."""
+    message: str
+    """One sentence for a person."""
+    hint: str = ""
+    """The way out, where there is one."""
+
+
+class ScoreRow(Wire):
+    """One line of output per input, whatever happened: a verdict, or an error. Never neither, never both."""
+
+    input: str
+    """The path, URL or name as the caller gave it."""
+    decision: DecisionLabel
+    """The verdict's, or `uncertain` for an error."""
+    flagged: bool | None
+    """The verdict's, or None for an error."""
+    verdict: Verdict | None = None
+    """The verdict, unless there is an error."""
+    error: InputError | None = None
+    """The error, unless there is a verdict."""
