@@ -22,6 +22,8 @@ from judge.cli.authoring import add_commands
 from judge.cli.canary import canary_app
 from judge.cli.constitution import constitution_app
 from judge.cli.files import write_text
+from judge.cli.fit_scan import EXAMPLES as FIT_SCAN_EXAMPLES
+from judge.cli.fit_scan import fit_scan
 from judge.cli.models import models
 from judge.cli.options import EXIT_FAIL_ON, EXIT_SOME_FAILED, EXIT_USAGE, judge_settings
 from judge.cli.score import engine_failed, score_all
@@ -166,6 +168,7 @@ def _exit_code(rows: list[ScoreRow], fail_on: FailOn | None) -> int:
 
 
 app.command(epilog=ABLATE_EXAMPLES)(ablate)
+app.command(epilog=FIT_SCAN_EXAMPLES)(fit_scan)
 
 
 @app.command()
