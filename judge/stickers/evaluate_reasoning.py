@@ -23,7 +23,7 @@ from judge.stages.escalation import OpenQuestion, Settlement
 from judge.stages.questions import Question, choose, to_evidence
 from judge.stickers.corpus import Asker
 from judge.stickers.evaluate import frame
-from judge.stickers.reasoning import Claim, read_rationale
+from judge.stickers.reasoning import Claim, read_claims
 from judge.stickers.splits import Item
 from judge.stickers.statements import Truth
 from judge.types import Frame, Usage
@@ -50,7 +50,6 @@ class Thought:
         direct: P(Yes) in one token.
         reasoned: P(Yes) behind the reasoning; None if there was no reading.
         parsed: The rationale is in the words that were taught.
-        consistent: The reading says what the rationale concludes; None if that cannot be told.
         claims: Of each step that geometry decides, whether it is true of the scene.
         named: Of each thing said to be there, whether it is.
     """
@@ -60,7 +59,6 @@ class Thought:
     direct: float
     reasoned: float | None
     parsed: bool
-    consistent: bool | None
     claims: tuple[bool, ...]
     named: tuple[bool, ...]
 
@@ -125,18 +123,15 @@ async def _ask(engine: Engine, drawn: Sequence[tuple[Frame, str]]) -> list[OpenQ
 def _judged(kind: str, holds: bool, truth: Truth, question: OpenQuestion, settled: Settlement) -> Thought:
     readings = settled.evidence.readings
     reasoned = readings.references.get("reasoned") if readings else None
-    read = read_rationale(settled.evidence.rationale)
-    claims = read.claims if read else ()
-    consistent = (reasoned >= 0.5) == (read.outcome == "satisfied") if read and reasoned is not None else None
+    claims = read_claims(settled.evidence.rationale)
     return Thought(
         kind=kind,
         holds=holds,
         direct=question.evidence.probability,
         reasoned=reasoned,
-        parsed=read is not None,
-        consistent=consistent,
-        claims=tuple(_checked(truth, claims)),
-        named=tuple(_checked(truth, (c for c in claims if c.affirmed and c.atom.kind in _THINGS))),
+        parsed=claims is not None,
+        claims=tuple(_checked(truth, claims or ())),
+        named=tuple(_checked(truth, (c for c in claims or () if c.affirmed and c.atom.kind in _THINGS))),
     )
 
 
@@ -170,7 +165,6 @@ def reasoning_rows(thoughts: Thoughts) -> list[Row]:
         ("rationales in the words taught", "", _share(t.parsed for t in every)),
         ("  their claims that are true", "", _share(claim for t in every for claim in t.claims)),
         ("  things they name that are there", "", _share(name for t in every for name in t.named)),
-        ("  readings that say what they conclude", "", _share(t.consistent for t in every if t.consistent is not None)),
         ("tokens written per question", "", thoughts.usage.completion_tokens / count),
         ("seconds per question, reasoned", "", thoughts.reasoned_s / count),
         ("seconds per question, one token", "", thoughts.direct_s / count),
