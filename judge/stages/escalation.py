@@ -15,11 +15,21 @@ from judge.types import Evidence, Frame, Usage
 
 @dataclass(frozen=True, slots=True)
 class OpenQuestion:
-    """A precondition that a frame left open, with the evidence so far."""
+    """A precondition that a frame, or a piece of video, left open, with the evidence so far.
+
+    Attributes:
+        clip: The piece's frames, in order, of which `frame` is the middle one; empty for a single frame.
+    """
 
     frame: Frame
     precondition: Precondition
     evidence: Evidence
+    clip: tuple[Frame, ...] = ()
+
+    @property
+    def key(self) -> int:
+        """As `FrameBoard.key`."""
+        return -1 - self.clip[0].index if self.clip else self.frame.index
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,5 +74,9 @@ class SlowStage(Protocol):
     @property
     def tests_satisfied(self) -> bool:
         """Whether it also wants the satisfied preconditions that a violated rule rests on."""
+
+    @property
+    def takes_clips(self) -> bool:
+        """Whether it also takes questions about pieces of video."""
 
     async def settle(self, questions: Sequence[OpenQuestion]) -> list[Settlement]: ...
