@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from judge.errors import JudgeError
+from judge.errors import JudgeError, MediaError
 from judge.media import FailedInput, Input, Permissions, load_media
 from judge.pipeline import Judge
-from judge.report.page import Card, thumbnail
-from judge.types import Frame, InputError, Media, ScoreRow, Verdict
+from judge.report.page import Card
+from judge.report.strip import VideoStrip, frames_to_show, video_strip
+from judge.report.thumbnails import thumbnail
+from judge.types import InputError, Media, ScoreRow, Verdict
 
+_LOG = logging.getLogger(__name__)
 ENGINE_FAILED = "the engine failed"
 """How the pipeline words an abstention that is a failure, not a doubt."""
 
@@ -65,8 +69,26 @@ def _judge(runner: asyncio.Runner, judge: Judge | None, part: Sequence[Loaded], 
 
 def _card(name: str, media: Media, verdict: Verdict, thumbnails: bool) -> Card:
     row = ScoreRow(input=name, decision=verdict.decision, flagged=verdict.flagged, verdict=verdict)
-    first: Frame | None = media.frames[0] if media.frames else None
-    return Card(row, thumbnail(first) if thumbnails and first is not None else "")
+    if not thumbnails:
+        return Card(row)
+    if media.kind == "video":
+        return Card(row, strip=_strip(media, verdict))
+    return Card(row, thumbnail(media.frames[0]) if media.frames else "")
+
+
+def _strip(media: Media, verdict: Verdict) -> VideoStrip | None:
+    """None if the frames cannot be read a second time; the verdict stands without them."""
+    video, frames = media.video, media.frames
+    if video is None:
+        wanted = frames_to_show(verdict, [each.index for each in frames], [each.timestamp_s for each in frames])
+        return video_strip([each for each in frames if each.index in wanted], media.duration_s)
+    times = video.info.timestamps_s
+    try:
+        shown = video.read(frames_to_show(verdict, range(len(times)), times))
+    except MediaError as error:
+        _LOG.warning("'%s': no frames for the report: %s", media.source, error)
+        return None
+    return video_strip(shown, media.duration_s)
 
 
 def _failed(loaded: Loaded) -> ScoreRow:
