@@ -93,16 +93,13 @@ def video_outcome(
         return "violated", ""
     if not decisions:
         return "abstained", "no frame was judged"
-    reasons = []
     doubtful = _doubtful(timeline, settings, threshold)
-    if doubtful:
-        others = f" and on {len(doubtful) - 1} other frames" if len(doubtful) > 1 else ""
-        seen = f"violated at {_at(timeline, doubtful[0])}{others}"
-        reasons.append(f"{seen}: too little for a moment, and nothing refutes it")
     undecided = _places(timeline.outcomes, "abstained")
+    reasons = []
+    if doubtful:
+        reasons.append(f"violated {_where(doubtful, timeline)}: too little for a moment, and nothing refutes it")
     if undecided:
-        where = f"undecided on {len(undecided)} of {len(decisions)} frames, first at {_at(timeline, undecided[0])}"
-        reasons.append(f"{where}: {decisions[undecided[0]].reason}")
+        reasons.append(f"undecided {_where(undecided, timeline)}: {decisions[undecided[0]].reason}")
     return ("abstained", "; ".join(reasons)) if reasons else ("not_violated", "")
 
 
@@ -246,5 +243,6 @@ def _places(outcomes: Sequence[RuleOutcome], wanted: RuleOutcome) -> list[int]:
     return [place for place, outcome in enumerate(outcomes) if outcome == wanted]
 
 
-def _at(timeline: Timeline, place: int) -> str:
-    return f"{timeline.timestamps_ms[place] / 1000.0:.1f} s"
+def _where(places: Sequence[int], timeline: Timeline) -> str:
+    first_s = timeline.timestamps_ms[places[0]] / 1000.0
+    return f"on {len(places)} of {len(timeline.outcomes)} frames, first at {first_s:.1f} s"

@@ -22,8 +22,8 @@ from judge.types import Thumbnails, VideoInfo
 MOST_THUMBNAILS = 512
 """Most that `wants_thumbnails` names: the whole grid of a video of 4 minutes at the default `max_gap_s`."""
 _THUMBNAILS_PER_GAP = 4
-_SHORTEST_GAP_S = 1e-3
-"""`max_gap_s` is read as no less: shorter gaps than a millisecond are between no frames of real videos."""
+_SHORTEST_S = 1e-3
+"""`max_gap_s` and `finest_s` are read as no less: timestamps are no finer than milliseconds in many containers."""
 _SAME_TIME_S = 1e-6
 """Sums of frame lengths miss round numbers by less."""
 _FEW = 6
@@ -158,8 +158,8 @@ def closer_frames(info: VideoInfo, settings: SamplingSettings, judged: Mapping[i
        round halves what is unknown of the place;
     2. the same around undecided frames, and between suspicious ones that are `suspicion` or more apart;
     3. once between two undecided frames: what cannot be decided here and there is not asked about all over;
-    4. if there is none of these, in gaps longer than `max_gap_s`, which the first pass leaves where a video is too long
-       for it: with half of the frames that are left, so that what they find can still be looked at more closely.
+    4. if there is none of these, in gaps longer than `max_gap_s`: the first pass leaves some in a long video.
+    What 1 will need in later rounds is set aside; of the rest, half is kept for what these frames will show.
     Empty if there is nothing to learn, and with every other strategy. Counting the rounds is the caller's.
 
     Args:
@@ -170,21 +170,41 @@ def closer_frames(info: VideoInfo, settings: SamplingSettings, judged: Mapping[i
     room = settings.max_frames - len(judged)
     if settings.strategy != "adaptive" or room <= 0:
         return ()
-    times = _times(info)
-    gaps: list[tuple[int, float, int]] = []
+    gaps = _gaps(_times(info), settings, judged)
+    ends = [gap for gap in gaps if gap.rank == 1]
+    others = [gap for gap in gaps if 1 < gap.rank < _UNSEEN] or ([] if ends else gaps)
+    spare = max(0, room - sum(_looks_needed(gap, settings) for gap in ends))
+    chosen = ends[:room] + others[: math.ceil(spare / 2)]
+    return tuple(sorted(gap.middle for gap in chosen))
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """Between two judged frames; `rank` is the reason to look there, by its number in `closer_frames`."""
+
+    rank: int
+    length_s: float
+    middle: int
+
+
+def _gaps(times: Times, settings: SamplingSettings, judged: Mapping[int, float | None]) -> list[_Gap]:
+    """Those worth a look, the most useful first."""
+    found = []
     for left, right in pairwise(sorted(judged)):
         length_s = float(times[right] - times[left])
         rank = _rank(judged[left], judged[right], length_s, settings)
         if rank is not None and right - left > 1:
-            gaps.append((rank, -length_s, _middle(times, left, right)))
-    known = [gap for gap in gaps if gap[0] < _UNSEEN]
-    wanted = sorted(known)[:room] if known else sorted(gaps)[: math.ceil(room / 2)]
-    return tuple(sorted(index for _, _, index in wanted))
+            found.append(_Gap(rank, length_s, _middle(times, left, right)))
+    return sorted(found, key=lambda gap: (gap.rank, -gap.length_s, gap.middle))
+
+
+def _looks_needed(gap: _Gap, settings: SamplingSettings) -> int:
+    return math.ceil(math.log2(gap.length_s / _finest_s(settings)))
 
 
 def _rank(left: float | None, right: float | None, length_s: float, settings: SamplingSettings) -> int | None:
     """Which of the reasons in `closer_frames` there is to look between two judged frames; None = none."""
-    fine = length_s > settings.finest_s + _SAME_TIME_S
+    fine = length_s > _finest_s(settings) + _SAME_TIME_S
     if left is None and right is None:
         return 3 if fine and length_s > _gap_s(settings) / 2.0 + _SAME_TIME_S else None
     if left is None or right is None:
@@ -270,7 +290,11 @@ def _times(info: VideoInfo) -> Times:
 
 
 def _gap_s(settings: SamplingSettings) -> float:
-    return max(settings.max_gap_s, _SHORTEST_GAP_S)
+    return max(settings.max_gap_s, _SHORTEST_S)
+
+
+def _finest_s(settings: SamplingSettings) -> float:
+    return max(settings.finest_s, _SHORTEST_S)
 
 
 def _nearest(times: Times, wanted: Times) -> NDArray[np.intp]:

@@ -73,7 +73,9 @@ def seen_videos(draw: st.DrawFn) -> tuple[VideoInfo, SamplingSettings, Thumbnail
         rate_hz=draw(st.sampled_from([0.1, 1.0, 24.0, 240.0])),
         every=draw(st.integers(1, 50)),
         max_frames=draw(st.integers(1, 40)),
-        max_gap_s=draw(st.sampled_from([1e-9, 0.3, 2.0, 1e6])),
+        max_gap_s=draw(st.sampled_from([5e-324, 0.3, 2.0, 1e6])),
+        finest_s=draw(st.sampled_from([5e-324, 0.1, 3.0])),
+        suspicion=draw(st.sampled_from([0.0, 0.3, 1.0])),
         rounds=draw(st.integers(0, 4)),
     )
     wanted = [index for index in wants_thumbnails(info, chosen) if draw(st.integers(0, 9))]
@@ -273,11 +275,18 @@ def test_closer_looks_stop_at_the_finest_distance() -> None:
 
 
 def test_closer_looks_keep_within_the_limit_and_look_at_ends_of_moments_first() -> None:
-    """Undecided from 0 s to 2 s, a moment that begins after 2 s and one that ends after 6 s; the wider gap is first."""
+    """Undecided until 1 s; a moment starts between 2 s and 3 s (4 looks), and ends between 6 s and 9 s (5 looks)."""
     info = steady(200, 10.0)
     judged: dict[int, float | None] = {0: None, 10: 0.0, 20: 0.0, 30: 0.9, 60: 0.9, 90: 0.0}
-    ends = [closer_frames(info, SamplingSettings(max_frames=6 + spare), judged) for spare in range(4)]
-    assert ends == [(), (75,), (25, 75), (5, 25, 75)]
+    chosen = {room: closer_frames(info, SamplingSettings(max_frames=6 + room), judged) for room in (0, 1, 2, 9, 10)}
+    assert chosen == {0: (), 1: (75,), 2: (25, 75), 9: (25, 75), 10: (5, 25, 75)}
+
+
+def test_half_of_what_is_left_is_kept_for_what_undecided_neighbours_will_show() -> None:
+    info = steady(200, 10.0)
+    judged: dict[int, float | None] = {0: 0.0, 20: None, 50: 0.0, 60: None, 80: 0.0}
+    assert closer_frames(info, SamplingSettings(max_frames=9), judged) == (10, 35)
+    assert closer_frames(info, SamplingSettings(max_frames=13), judged) == (10, 35, 55, 70)
 
 
 def test_a_long_calm_video_is_looked_at_further_with_half_of_what_is_left() -> None:
