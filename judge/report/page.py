@@ -58,12 +58,16 @@ def render_page(cards: Sequence[Card]) -> str:
     """The whole page."""
     counts = Counter("error" if card.row.error else card.row.decision for card in cards)
     verdicts: list[Verdict] = [card.row.verdict for card in cards if card.row.verdict]
-    return page_environment().get_template("page.html.jinja").render(
-        cards=cards,
-        counts=[(name, counts.get(name, 0)) for name in ("unsafe", "uncertain", "safe", "error")],
-        verdicts=verdicts,
-        debates=debates,
-        clock=clock,
-        span=span,
-        width=WIDTH_PX,
+    return (
+        page_environment()
+        .get_template("page.html.jinja")
+        .render(
+            cards=cards,
+            counts=[(name, counts.get(name, 0)) for name in ("unsafe", "uncertain", "safe", "error")],
+            verdicts=verdicts,
+            debates=debates,
+            clock=clock,
+            span=span,
+            width=WIDTH_PX,
+        )
     )

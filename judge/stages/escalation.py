@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from judge.constitution import Precondition
-from judge.types import Evidence, Frame, Usage
+from judge.media.views import crop
+from judge.types import Evidence, Frame, Media, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,18 +19,33 @@ class OpenQuestion:
     """A precondition that a frame, or a piece of video, left open, with the evidence so far.
 
     Attributes:
+        media: What the frame is of, if known.
         clip: The piece's frames, in order, of which `frame` is the middle one; empty for a single frame.
     """
 
     frame: Frame
     precondition: Precondition
     evidence: Evidence
+    media: Media | None = None
     clip: tuple[Frame, ...] = ()
 
     @property
     def key(self) -> int:
         """As `FrameBoard.key`."""
         return -1 - self.clip[0].index if self.clip else self.frame.index
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """What a prompt about it shows: the piece, or the frame as `view` has it."""
+        return self.clip or (view(self),)
+
+
+def view(question: OpenQuestion) -> Frame:
+    """The frame; where the region in question is a speck of it and was asked about alone, that region, enlarged."""
+    readings = question.evidence.readings
+    if readings is not None and "crop" in readings.references and question.evidence.regions:
+        return crop(question.frame, question.evidence.regions[0])
+    return question.frame
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from judge.config import JudgeConfig, SamplingSettings, Thresholds, VideoSettings
+from judge.config import Cascade, DebateSettings, JudgeConfig, SamplingSettings, Thresholds, VideoSettings
 from judge.constitution import Constitution, parse_constitution
 from judge.engines.base import Capabilities
 from judge.engines.scripted import ScriptedEngine
@@ -237,3 +237,23 @@ async def test_no_more_frames_are_judged_than_may_be() -> None:
     (verdict,) = await build(ScriptedEngine({"light": brightness}), max_frames=20, rounds=16).judge([opened(reel)])
     assert verdict.n_frames is not None
     assert verdict.n_frames <= 20
+
+
+async def test_an_open_piece_is_debated_with_all_its_frames() -> None:
+    engine = ScriptedEngine(
+        {"You are the judge": 0.97, "The light goes on": 0.5, "A light is on": 0.0},
+        generations={"You are the judge": "Yes, it goes on."},
+        default_generation="It is dark, then bright.",
+    )
+    cascade = Cascade(debate=DebateSettings(enabled=True))
+    config = JudgeConfig(thresholds=Thresholds(preset="none"), cascade=cascade)
+    judge = Judge(engine, CONSTITUTION, config, priors=PriorStore())
+    (verdict,) = await judge.judge([opened(shining(5, 30, count=30))])
+    flashing = verdict.rules[1]
+    assert (flashing.outcome, flashing.stage) == ("violated", "debate")
+    (debate,) = flashing.evidence[-1].debates
+    assert debate.answer == "Yes, it goes on."
+    asked = [p for call in engine.calls for p in call.prompts if "You are" in p.messages[-1].text]
+    assert {tuple(frame.index for frame in p.frames) for p in asked} == {(0, 7, 14, 21, 29)}
+    assert all("statement about the video" in p.messages[-1].text for p in asked)
+    assert verdict.segments[0].source == "clip"
