@@ -30,7 +30,7 @@ from judge.types import Frame, Usage
 
 MAX_TOKENS = 96
 """The longest rationale in 6,000 training questions had 74."""
-_THRESHOLDS = Thresholds(preset="none")
+THRESHOLDS = Thresholds(preset="none")
 _RELATIONS = frozenset({"touching", "next_to", "on_fire", "bleeding"})
 _THINGS = frozenset({"exists", "two", "sign", "sign_word"})
 _PICTURES = 16
@@ -85,14 +85,14 @@ async def think(engine: Engine, items: Sequence[Item], per_picture: int = 2, see
         EngineError: The engine could not answer.
     """
     rng = np.random.default_rng(seed)
-    stage = ChainOfThought(engine, ReasoningSettings(max_tokens=MAX_TOKENS), _THRESHOLDS)
+    stage = ChainOfThought(engine, ReasoningSettings(max_tokens=MAX_TOKENS), THRESHOLDS)
     thoughts = Thoughts()
     scenes = [(item, item.scene) for item in items if item.scene]
     for start in range(0, len(scenes), _PICTURES):
         part = [(frame(item), scene, Asker(scene, rng)) for item, scene in scenes[start : start + _PICTURES]]
         drawn = [(f, scene, asker.statement(wished_share=1.0)) for f, scene, asker in part for _ in range(per_picture)]
         began = time.perf_counter()
-        questions = await _ask(engine, [(f, sentence) for f, _, (_, sentence, _) in drawn])
+        questions = await open_questions(engine, [(f, sentence) for f, _, (_, sentence, _) in drawn])
         asked = time.perf_counter()
         settled = await stage.settle(questions)
         thoughts.direct_s += asked - began
@@ -104,7 +104,12 @@ async def think(engine: Engine, items: Sequence[Item], per_picture: int = 2, see
     return thoughts
 
 
-async def _ask(engine: Engine, drawn: Sequence[tuple[Frame, str]]) -> list[OpenQuestion]:
+async def open_questions(engine: Engine, drawn: Sequence[tuple[Frame, str]]) -> list[OpenQuestion]:
+    """Statements about pictures, each with its reading in one token.
+
+    Raises:
+        EngineError: The engine could not answer.
+    """
     asked = [
         Question("token_probability", "statement", sentence, precondition_prompt(sentence, (picture,)))
         for picture, sentence in drawn
@@ -114,7 +119,7 @@ async def _ask(engine: Engine, drawn: Sequence[tuple[Frame, str]]) -> list[OpenQ
         OpenQuestion(
             question.prompt.frames[0],
             Precondition(id=question.id, statement=question.statement),
-            to_evidence(question, answer, _THRESHOLDS),
+            to_evidence(question, answer, THRESHOLDS),
         )
         for question, answer in zip(asked, answers, strict=True)
     ]
@@ -147,7 +152,7 @@ def reasoning_rows(thoughts: Thoughts) -> list[Row]:
     """The figures, for the goals table; nan where nothing was asked of that sort."""
     every = thoughts.each
     relations = [t for t in every if t.kind in _RELATIONS]
-    unsure = [t for t in every if _THRESHOLDS.reject < t.direct < _THRESHOLDS.accept]
+    unsure = [t for t in every if THRESHOLDS.reject < t.direct < THRESHOLDS.accept]
     count = max(1, len(every))
     return [
         ("reasoning: balanced accuracy", "", _accuracy(every, reasoned=True)),
