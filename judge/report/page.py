@@ -31,6 +31,12 @@ class Card:
         return bool(self.strip or verdict.timelines or verdict.segments or verdict.duration_ms is not None)
 
     @property
+    def is_wide(self) -> bool:
+        """Whether it needs the whole width of the page: time, or talk."""
+        rules = self.row.verdict.rules if self.row.verdict else ()
+        return self.is_video or any(item.debates for rule in rules for item in rule.evidence)
+
+    @property
     def length(self) -> str:
         """Of a video; empty if it is not known."""
         if self.row.verdict is not None and self.row.verdict.duration_ms is not None:

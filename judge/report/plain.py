@@ -30,6 +30,12 @@ def shortened(text: str, limit: int) -> tuple[str, int]:
     return (text, 0) if len(text) <= limit else (text[:limit].rstrip(), len(text) - limit)
 
 
+def brief(text: str, limit: int) -> str:
+    """One line, ending with `...` where it was longer than `limit` characters."""
+    shown, left_out = shortened(one_line(text), limit)
+    return f"{shown}..." if left_out else shown
+
+
 def _plain(char: str) -> str:
     if char.isprintable() or char in _JOINERS:
         return char

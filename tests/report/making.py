@@ -76,7 +76,9 @@ def evidence(**more: object) -> Evidence:
     return Evidence.model_validate(fields | more)
 
 
-def rule(id: str = "violence.knife", *items: Evidence, outcome: RuleOutcome = "violated", **more: object) -> RuleDecision:
+def rule(
+    id: str = "violence.knife", *items: Evidence, outcome: RuleOutcome = "violated", **more: object
+) -> RuleDecision:
     fields = {
         "rule_id": id, "category": "violence", "severity": "high", "outcome": outcome, "score": 0.93,
         "stage": "debate", "expression": "knife_held", "evidence": items,
@@ -116,7 +118,16 @@ KNIFE = timeline(
     "violence.knife",
     [0, 1200, 2400, 3400, 4100, 5000, 6200, 8000, 10_000, 12_000],
     [0.02, 0.05, 0.4, 0.9, 0.97, 0.93, 0.5, 0.1, 0.03, 0.02],
-    ["not_violated", "not_violated", "abstained", "violated", "violated", "violated", "abstained", *["not_violated"] * 3],
+    [
+        "not_violated",
+        "not_violated",
+        "abstained",
+        "violated",
+        "violated",
+        "violated",
+        "abstained",
+        *["not_violated"] * 3,
+    ],
 )
 FIRE = timeline("violence.fire", KNIFE.timestamps_ms, [0.01] * 10, ["not_violated"] * 10)
 
@@ -131,7 +142,7 @@ def video_row(**more: object) -> ScoreRow:
         "timelines": (KNIFE, FIRE),
     }
     rules = (
-        rule("violence.knife", evidence(frame_indices=(123,)), frame_index=123),
+        rule("violence.knife", evidence(frame_indices=(41,)), frame_index=41),
         rule("violence.fire", outcome="not_violated", score=0.01, stage="token_probability"),
     )
     return row(*rules, **(fields | more))  # type: ignore[arg-type]
