@@ -58,7 +58,7 @@ class Index:
     @property
     def timestamps_s(self) -> NDArray[np.float64]:
         """From 0.0."""
-        return np.multiply(self.shown - self.shown[0], float(self.time_base), dtype=np.float64)
+        return np.asarray(self.shown - self.shown[0], np.float64) * float(self.time_base)
 
 
 def open_container(file: BinaryIO, job: Job) -> InputContainer:
@@ -177,7 +177,7 @@ def _check_duration(duration_s: float, job: Job) -> None:
 
 
 def _check_frames(n_stated: int, n_found: int, found_s: float) -> None:
-    """A file that ends early would be judged by its beginning alone. mp4, mov and avi state how many frames there are."""
+    """What a file lacks would not be judged. mp4, mov and avi state how many frames they have."""
     missing = max(n_stated - n_found, 0)
     if missing * found_s / n_found > _MISSING_S:
         raise RefusedError(f"incomplete: {missing:,} of {n_stated:,} frames are missing", _REPAIR)

@@ -169,6 +169,8 @@ class DecoderProcess:
             )
         if code >= 0:
             return MediaError("the decoder ended without an answer")
+        if code == -signal.SIGKILL:
+            return MediaError("the decoder was killed from outside", hint="the machine may have run out of memory")
         name = signal.Signals(-code).name if -code in signal.valid_signals() else str(-code)
         return MediaError(f"the decoder crashed on it ({name})")
 

@@ -118,7 +118,8 @@ class VideoFile:
     def _checked(self, indices: Sequence[int]) -> tuple[int, ...]:
         wanted = tuple(sorted({int(index) for index in indices}))
         if wanted and not 0 <= wanted[0] <= wanted[-1] < len(self._info.timestamps_s):
-            raise self._error(MediaError(f"it has {len(self._info.timestamps_s):,} frames, not one at {wanted[-1]}"))
+            n_frames, asked = len(self._info.timestamps_s), wanted[0] if wanted[0] < 0 else wanted[-1]
+            raise self._error(MediaError(f"it has {n_frames:,} frames, numbered from 0; asked for {asked}"))
         return wanted
 
     def _pictures(self, request: Request, size: tuple[int, int]) -> list[tuple[int, NDArray[np.uint8]]]:
