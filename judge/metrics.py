@@ -1,9 +1,13 @@
-"""Verdict metrics with bootstrap intervals: precision, recall, F1, AUROC, average precision, ECE. Pure."""
+"""Verdict metrics with bootstrap intervals: precision, recall, F1, AUROC, average precision, ECE; overlap in time.
+
+Pure.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +89,20 @@ def balanced_accuracy(truth: Bools, said: Bools) -> float:
     if truth.all() or not truth.any():
         return float("nan")
     return float((said[truth].mean() + (~said[~truth]).mean()) / 2)
+
+
+def interval_iou(found: Sequence[tuple[int, int]], true: Sequence[tuple[int, int]]) -> float:
+    """Time in both over time in either, of two sets of intervals (start <= end, in ms); those of a set may overlap.
+
+    1 where both are empty; an interval without length counts as none.
+    """
+    edges = sorted({edge for interval in (*found, *true) for edge in interval})
+    both = either = 0
+    for start, end in pairwise(edges):
+        covered = [any(a <= start and end <= b for a, b in side) for side in (found, true)]
+        both += (end - start) * all(covered)
+        either += (end - start) * any(covered)
+    return both / either if either else 1.0
 
 
 def bootstrap(

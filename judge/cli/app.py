@@ -22,14 +22,16 @@ from judge.cli.authoring import add_commands
 from judge.cli.canary import canary_app
 from judge.cli.constitution import constitution_app
 from judge.cli.debate_examples import judged_examples
+from judge.cli.explanation import print_explanation
 from judge.cli.files import write_text
 from judge.cli.fit_scan import EXAMPLES as FIT_SCAN_EXAMPLES
 from judge.cli.fit_scan import fit_scan
 from judge.cli.models import models
 from judge.cli.options import EXIT_FAIL_ON, EXIT_SOME_FAILED, EXIT_USAGE, judge_settings
+from judge.cli.pipes import flush_pipes, watch_pipes
 from judge.cli.score import engine_failed, score_all
 from judge.cli.start import close_all, start_engine, start_panel
-from judge.cli.table import print_explanation, print_table
+from judge.cli.table import print_table
 from judge.config import EngineConfig, JudgeConfig, Preset
 from judge.constitution import load_constitution
 from judge.engines.base import Engine
@@ -55,7 +57,7 @@ Examples:
   judge score photo.jpg --region occlusion --explain
 
 Exit codes: 0 everything was judged; 2 wrong usage; 3 some inputs could not be judged;
-10 something matched --fail-on (comes before 3). An input that could not be judged counts as uncertain.
+10 something matched --fail-on (comes before 3); 141 nobody read the output to its end. An input that could not be judged counts as uncertain.
 """
 
 app = typer.Typer(
@@ -203,7 +205,8 @@ def stickers(context: typer.Context) -> None:
 
 
 def main() -> None:
-    """Entry point: library errors become one line and an exit code."""
+    """Entry point: library errors become one line and an exit code; a reader who has gone ends it quietly."""
+    watch_pipes()
     try:
         app()
     except JudgeError as error:
@@ -217,3 +220,5 @@ def main() -> None:
         sys.exit(EXIT_USAGE)
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        flush_pipes()

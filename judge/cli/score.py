@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
-from judge.errors import JudgeError
+from judge.config import DecodingSettings
+from judge.errors import JudgeError, MediaError
 from judge.media import FailedInput, Input, Permissions, load_media
+from judge.media.video import DEFAULT_DECODING
 from judge.pipeline import Judge
-from judge.report.page import Card, thumbnail
-from judge.types import Frame, InputError, Media, ScoreRow, Verdict
+from judge.report.page import Card
+from judge.report.strip import VideoStrip, frames_to_show, video_strip
+from judge.report.thumbnails import thumbnail
+from judge.types import InputError, Media, ScoreRow, Verdict
 
-ENGINE_FAILED = "the engine failed"
-"""How the pipeline words an abstention that is a failure, not a doubt."""
+_LOG = logging.getLogger(__name__)
+FAILURES = ("the engine failed", "could not be read")
+"""How the pipeline words an abstention that is a failure of the engine or of a file, not a doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,32 +32,42 @@ class Loaded:
     error: JudgeError | None = None
 
 
-def load_all(inputs: Sequence[Input], permissions: Permissions) -> Iterator[Loaded]:
-    """Decodes inputs one by one; a failure stays with its input."""
+def load_all(
+    inputs: Sequence[Input], permissions: Permissions, decoding: DecodingSettings = DEFAULT_DECODING
+) -> Iterator[Loaded]:
+    """Decodes inputs one by one; a failure stays with its input. Videos come open: whoever takes one closes it."""
     for found in inputs:
         if isinstance(found, FailedInput):
             yield Loaded(found.name, None, found.error)
             continue
         try:
-            yield Loaded(found.name, load_media(found.ref, permissions))
+            yield Loaded(found.name, load_media(found.ref, permissions, decoding=decoding))
         except JudgeError as error:
             yield Loaded(found.name, None, error)
 
 
 def score_all(
-    judge: Judge | None, inputs: Sequence[Input], permissions: Permissions, *, batch: int, thumbnails: bool = False
+    judge: Judge | None,
+    inputs: Sequence[Input],
+    permissions: Permissions,
+    *,
+    batch: int,
+    thumbnails: bool = False,
+    decoding: DecodingSettings = DEFAULT_DECODING,
 ) -> Iterator[Card]:
-    """Rows in input order, judged `batch` at a time, so that memory stays bounded.
+    """Rows in input order, judged `batch` pictures at a time, so that memory stays bounded; videos one by one.
 
     `judge` may be None if every input failed already.
     """
     waiting: list[Loaded] = []
     with asyncio.Runner() as runner:
-        for loaded in load_all(inputs, permissions):
-            waiting.append(loaded)
-            if len(waiting) == batch:
-                yield from _judge(runner, judge, waiting, thumbnails=thumbnails)
-                waiting = []
+        for loaded in load_all(inputs, permissions, decoding):
+            video = loaded.media.video if loaded.media else None
+            with nullcontext() if video is None else closing(video):
+                waiting.append(loaded)
+                if len(waiting) == batch or video is not None:
+                    yield from _judge(runner, judge, waiting, thumbnails=thumbnails)
+                    waiting = []
         yield from _judge(runner, judge, waiting, thumbnails=thumbnails)
 
 
@@ -65,8 +82,26 @@ def _judge(runner: asyncio.Runner, judge: Judge | None, part: Sequence[Loaded], 
 
 def _card(name: str, media: Media, verdict: Verdict, thumbnails: bool) -> Card:
     row = ScoreRow(input=name, decision=verdict.decision, flagged=verdict.flagged, verdict=verdict)
-    first: Frame | None = media.frames[0] if media.frames else None
-    return Card(row, thumbnail(first) if thumbnails and first is not None else "")
+    if not thumbnails:
+        return Card(row)
+    if media.kind == "video":
+        return Card(row, strip=_strip(media, verdict))
+    return Card(row, thumbnail(media.frames[0]) if media.frames else "")
+
+
+def _strip(media: Media, verdict: Verdict) -> VideoStrip | None:
+    """None if the frames cannot be read a second time; the verdict stands without them."""
+    video, frames = media.video, media.frames
+    if video is None:
+        wanted = frames_to_show(verdict, [each.index for each in frames], [each.timestamp_s for each in frames])
+        return video_strip([each for each in frames if each.index in wanted], media.duration_s)
+    times = video.info.timestamps_s
+    try:
+        shown = video.read(frames_to_show(verdict, range(len(times)), times))
+    except MediaError as error:
+        _LOG.warning("'%s': no frames for the report: %s", media.source, error)
+        return None
+    return video_strip(shown, media.duration_s)
 
 
 def _failed(loaded: Loaded) -> ScoreRow:
@@ -76,5 +111,5 @@ def _failed(loaded: Loaded) -> ScoreRow:
 
 
 def engine_failed(row: ScoreRow) -> bool:
-    """Whether a verdict is uncertain because the engine broke, not because the model was unsure."""
-    return row.verdict is not None and row.verdict.reason.find(ENGINE_FAILED) >= 0
+    """Whether a verdict is uncertain because the engine or the file broke, not because the model was unsure."""
+    return row.verdict is not None and any(words in row.verdict.reason for words in FAILURES)

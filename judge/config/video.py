@@ -31,12 +31,15 @@ class SamplingSettings(Settings):
     """`adaptive`: frames closer than this are not looked between."""
     suspicion: Fraction = 0.3
     """`adaptive`: rule scores from here on are looked at more closely, and whatever is undecided."""
-    rounds: Annotated[int, Field(ge=0, le=16)] = 4
+    rounds: Annotated[int, Field(ge=0, le=16)] = 6
     """`adaptive`: how often it looks more closely."""
     shot_change: Fraction = 0.25
     """`shots`, `adaptive`: mean difference of two thumbnails, of 1, from which a shot ends."""
-    same_below: Fraction = 0.01
+    same_below: Fraction = 0.003
     """Frames whose thumbnails differ by less than this from a judged neighbour take over its readings; 0 = none do."""
+    time_budget_s: Seconds | None = None
+    """`adaptive`: seconds after which it looks no closer; None = no limit. With one, the same video may get another
+    verdict on another day."""
 
 
 class TimelineSettings(Settings):

@@ -2,45 +2,78 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import jinja2
-from PIL import Image
-
-from judge.types import Frame, ScoreRow
-
-THUMBNAIL_PX = 160
+from judge.report import debates
+from judge.report.chart import WIDTH_PX, Chart, chart
+from judge.report.clock import clock, span
+from judge.report.html import page_environment
+from judge.report.strip import StripFrame, VideoStrip
+from judge.types import ScoreRow, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One row with its thumbnail as a data URL (empty if nothing could be decoded)."""
+    """One row with its thumbnail as a data URL (empty if nothing could be decoded), and a video's frames."""
 
     row: ScoreRow
     thumbnail: str = ""
+    strip: VideoStrip | None = None
 
+    @property
+    def is_video(self) -> bool:
+        """Whether there is anything to show along time."""
+        verdict = self.row.verdict
+        if verdict is None:
+            return False
+        return bool(self.strip or verdict.timelines or verdict.segments or verdict.duration_ms is not None)
 
-def thumbnail(frame: Frame) -> str:
-    """A PNG data URL, at most 160 px on its longest side."""
-    picture = Image.fromarray(frame.image)
-    picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    @property
+    def is_wide(self) -> bool:
+        """Whether it needs the whole width of the page: time, or talk."""
+        rules = self.row.verdict.rules if self.row.verdict else ()
+        return self.is_video or any(item.debates for rule in rules for item in rule.evidence)
+
+    @property
+    def length(self) -> str:
+        """Of a video; empty if it is not known."""
+        if self.row.verdict is not None and self.row.verdict.duration_ms is not None:
+            return clock(self.row.verdict.duration_ms)
+        return clock(self.strip.duration_s * 1000) if self.strip else ""
+
+    def picture(self, frame_index: int) -> str:
+        """A data URL of this frame; empty if it is not among those that are kept."""
+        if self.strip is None:
+            return "" if self.is_video else self.thumbnail
+        return next((frame.picture for frame in self.strip.frames if frame.index == frame_index), "")
+
+    def marks(self, frame: StripFrame) -> tuple[str, ...]:
+        """Ids of the rules that are violated at that moment."""
+        segments = self.row.verdict.segments if self.row.verdict else ()
+        return tuple(dict.fromkeys(s.rule_id for s in segments if s.start_ms <= frame.time_ms <= s.end_ms))
+
+    def chart(self) -> Chart | None:
+        """The drawing of a video's timelines; None if there is nothing to draw."""
+        verdict = self.row.verdict
+        return chart(verdict) if verdict and (verdict.timelines or verdict.segments) else None
 
 
 def render_page(cards: Sequence[Card]) -> str:
     """The whole page."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("judge", "report"), undefined=jinja2.StrictUndefined, autoescape=True
-    )
     counts = Counter("error" if card.row.error else card.row.decision for card in cards)
-    return environment.get_template("page.html.jinja").render(
-        cards=cards,
-        counts=[(name, counts.get(name, 0)) for name in ("unsafe", "uncertain", "safe", "error")],
-        verdicts=[card.row.verdict for card in cards if card.row.verdict],
+    verdicts: list[Verdict] = [card.row.verdict for card in cards if card.row.verdict]
+    return (
+        page_environment()
+        .get_template("page.html.jinja")
+        .render(
+            cards=cards,
+            counts=[(name, counts.get(name, 0)) for name in ("unsafe", "uncertain", "safe", "error")],
+            verdicts=verdicts,
+            debates=debates,
+            clock=clock,
+            span=span,
+            width=WIDTH_PX,
+        )
     )

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, assert_never
 
-import jinja2
-
 from judge.constitution import And, AtLeast, Constitution, Example, Expression, Name, Not, Or, names
+from judge.report.html import page_environment
 from judge.types import Modality, Severity, Wire
 
 
@@ -138,10 +137,7 @@ def policy_tree(constitution: Constitution) -> PolicyTree:
 
 def render_policy(constitution: Constitution) -> str:
     """The tree as one page without external resources; everything shown is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("judge", "report"), undefined=jinja2.StrictUndefined, autoescape=True
-    )
-    return environment.get_template("policy.html.jinja").render(policy=policy_tree(constitution))
+    return page_environment().get_template("policy.html.jinja").render(policy=policy_tree(constitution))
 
 
 def _rule_tree(constitution: Constitution, id: str) -> RuleTree:

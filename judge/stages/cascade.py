@@ -21,18 +21,18 @@ class _Progress:
 
     def record(self, question: OpenQuestion, answer: Settlement | Unanswered, stage: str) -> None:
         """Put the answer on the board; a failure becomes one more reason why the question is open."""
-        self.asked.add((question.frame.index, question.precondition.id))
+        self.asked.add((question.key, question.precondition.id))
         if isinstance(answer, Unanswered):
             self.leave(question, f"the engine failed in {stage}: {answer}")
             return
         self.usage += answer.usage
         self.board.usage += answer.usage
-        self.board.frame(question.frame.index).add(answer.evidence)
+        self.board.view(question.key).add(answer.evidence)
 
     def leave(self, question: OpenQuestion, reason: str) -> None:
         """Not asked, or not answered: the question stays as it was, and says why."""
-        self.asked.add((question.frame.index, question.precondition.id))
-        self.board.frame(question.frame.index).explain(question.precondition.id, reason)
+        self.asked.add((question.key, question.precondition.id))
+        self.board.view(question.key).explain(question.precondition.id, reason)
 
 
 async def escalate(stage: SlowStage, boards: Sequence[MediaBoard], decider: Decider) -> None:
@@ -57,6 +57,7 @@ def _next(stage: SlowStage, progress: _Progress, decider: Decider) -> list[OpenQ
         progress.asked,
         one_per_rule=stage.one_at_a_time,
         satisfied=stage.tests_satisfied,
+        clips=stage.takes_clips,
     )
     most, tokens = stage.limits.questions, stage.limits.completion_tokens
     room = len(questions) if most is None else max(0, most - len(progress.asked))

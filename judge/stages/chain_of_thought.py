@@ -34,6 +34,7 @@ class ChainOfThought:
     model_digest = ""
     one_at_a_time = True
     tests_satisfied = False
+    takes_clips = False
 
     def __init__(self, engine: Engine, settings: ReasoningSettings, thresholds: Thresholds) -> None:
         self._engine = engine

@@ -16,7 +16,7 @@ from judge.prompts.render import template_digest
 from judge.stages.board import Decider, FrameBoard, MediaBoard
 from judge.stages.cast import Cast, Motion, check_cast
 from judge.stages.debate import hold_debates, usage_of
-from judge.stages.escalation import Limits, OpenQuestion, Settlement, view
+from judge.stages.escalation import Limits, OpenQuestion, Settlement
 from judge.stages.questions import with_reference
 from judge.stages.ruling import Ruling, join_orders
 from judge.types import Debate, Evidence, Readings, RuleDecision, Turn, Usage
@@ -40,6 +40,7 @@ class DebateStage:
     name = "debate"
     one_at_a_time = True
     tests_satisfied = False
+    takes_clips = True
 
     def __init__(
         self,
@@ -140,8 +141,8 @@ class RuleDebate:
     def _motion(self, rule: Rule, decision: RuleDecision, frame: FrameBoard, board: MediaBoard) -> Motion:
         read = decision.evidence and all(item.readings is not None for item in decision.evidence)
         evidence = first_look(decision.score) if read else ""
-        subject = Subject("rule", (rule.statement,), evidence, categories=(rule.category,))
-        return Motion(subject, (frame.frame,), self._examples.get(rule.id, ()), board.media)
+        subject = Subject("rule", (rule.statement,), evidence, (rule.category,), clip=bool(frame.clip))
+        return Motion(subject, frame.clip or (frame.frame,), self._examples.get(rule.id, ()), board.media)
 
     def _evidence(self, rule: Rule, decision: RuleDecision, frame: FrameBoard, debates: tuple[Debate, ...]) -> Evidence:
         ruling = join_orders(debates, self._settings, self._thresholds)
@@ -177,8 +178,8 @@ def _motion(question: OpenQuestion) -> Motion:
     """A first reading that failed is no evidence."""
     before = question.evidence
     evidence = first_look(before.probability) if before.readings is not None else ""
-    subject = Subject("precondition", (question.precondition.statement,), evidence)
-    return Motion(subject, (view(question),), media=question.media)
+    subject = Subject("precondition", (question.precondition.statement,), evidence, clip=bool(question.clip))
+    return Motion(subject, question.frames, media=question.media)
 
 
 def _about(rule: Rule, decision: RuleDecision, frame: FrameBoard, *, reason: str) -> Evidence:
@@ -190,7 +191,7 @@ def _about(rule: Rule, decision: RuleDecision, frame: FrameBoard, *, reason: str
         outcome="undecided",
         probability=decision.score,
         reason=reason,
-        frame_indices=(frame.frame.index,),
+        frame_indices=tuple(each.index for each in frame.clip or (frame.frame,)),
     )
 
 

@@ -16,12 +16,28 @@ from judge.types import Evidence, Frame, Media, Usage
 
 @dataclass(frozen=True, slots=True)
 class OpenQuestion:
-    """A precondition that a frame left open, with the evidence so far. `media` is what the frame is of, if known."""
+    """A precondition that a frame, or a piece of video, left open, with the evidence so far.
+
+    Attributes:
+        media: What the frame is of, if known.
+        clip: The piece's frames, in order, of which `frame` is the middle one; empty for a single frame.
+    """
 
     frame: Frame
     precondition: Precondition
     evidence: Evidence
     media: Media | None = None
+    clip: tuple[Frame, ...] = ()
+
+    @property
+    def key(self) -> int:
+        """As `FrameBoard.key`."""
+        return -1 - self.clip[0].index if self.clip else self.frame.index
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """What a prompt about it shows: the piece, or the frame as `view` has it."""
+        return self.clip or (view(self),)
 
 
 def view(question: OpenQuestion) -> Frame:
@@ -74,5 +90,9 @@ class SlowStage(Protocol):
     @property
     def tests_satisfied(self) -> bool:
         """Whether it also wants the satisfied preconditions that a violated rule rests on."""
+
+    @property
+    def takes_clips(self) -> bool:
+        """Whether it also takes questions about pieces of video."""
 
     async def settle(self, questions: Sequence[OpenQuestion]) -> list[Settlement]: ...

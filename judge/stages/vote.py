@@ -43,6 +43,7 @@ class VoteStage:
     model_digest = ""
     one_at_a_time = True
     tests_satisfied = False
+    takes_clips = False
 
     def __init__(self, engine: Engine, settings: VoteSettings, thresholds: Thresholds) -> None:
         check_writer(engine, "a vote")

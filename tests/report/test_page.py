@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from judge.report.page import Card, render_page, thumbnail
+from judge.report.page import Card, render_page
+from judge.report.thumbnails import thumbnail
 from judge.types import Evidence, Frame, Readings, Region, RuleDecision, ScoreRow, Verdict, Versions
 
 VERSIONS = Versions(package="0", model="m", constitution="c", templates="t", thresholds="t")

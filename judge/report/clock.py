@@ -1,0 +1,17 @@
+"""Times as people read them."""
+
+from __future__ import annotations
+
+
+def clock(time_ms: float) -> str:
+    """To a tenth of a second: `0:03.2`, `12:00.0`, `1:02:03.4`."""
+    tenths = int(time_ms + 50) // 100
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{rest // 10:02d}.{rest % 10}"
+    return f"{hours}:{minutes:02d}:{seconds}" if hours else f"{minutes}:{seconds}"
+
+
+def span(start_ms: float, end_ms: float) -> str:
+    """`0:03.2-0:05.7`."""
+    return f"{clock(start_ms)}-{clock(end_ms)}"
