@@ -240,10 +240,7 @@ def _first_pass(info: VideoInfo, settings: SamplingSettings, thumbnails: Thumbna
 
 
 def _landmarks(info: VideoInfo, settings: SamplingSettings, thumbnails: Thumbnails | None) -> tuple[int, ...]:
-    """Both ends, a keyframe for every `max_gap_s` and the middle of every shot; none of the latter looks like another.
-
-    Sorted.
-    """
+    """Both ends; and a keyframe for every `max_gap_s` and the middle of every shot, no two neighbours alike. Sorted."""
     last = len(info.timestamps_s) - 1
     if last < 0:
         return ()
