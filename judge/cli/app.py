@@ -60,7 +60,8 @@ Examples:
   judge score photo.jpg --vote --debate one --explain
 
 Exit codes: 0 everything was judged; 2 wrong usage; 3 some inputs could not be judged;
-10 something matched --fail-on (comes before 3); 141 nobody read the output to its end. An input that could not be judged counts as uncertain.
+10 something matched --fail-on (comes before 3); 141 the output was closed before its end, as by `| head`.
+An input that could not be judged counts as uncertain.
 """
 
 app = typer.Typer(
