@@ -80,10 +80,12 @@ def _open(job: Job) -> _Video:
     limit_process(memory_bytes=job.memory_bytes, cpu_s=job.cpu_s)
     container = open_container(os.fdopen(job.descriptor, "rb", closefd=False), job)
     stream = video_stream(container, job)
+    # Noted before anything is decoded, which may change them.
+    size, aspect = (stream.width, stream.height), float(stream.sample_aspect_ratio or 1)
     index = build_index(container, stream, job)
     pyav = PyAVDecoder(container, stream, index)
     rotation = pyav.rotation()
-    width, height = shown_size(stream, rotation)
+    width, height = shown_size(size, aspect, rotation)
     shape = Shape(*fit(width, height, job.max_side_px), rotation // 90)
     thumbnail = Shape(*thumbnail_size(width, height), rotation // 90)
     decoder = DecordDecoder(job, index, shape, placeholder) if job.decoder == "decord" else pyav
@@ -99,7 +101,8 @@ def _serve(request: Request, video: _Video, answers: _Answers) -> None:
         elif small:
             answers.missing(index)
         else:
-            answers.error(f"frame {index} at {video.index.timestamps_s[index]:.3f} s cannot be decoded: {pixels}")
+            seconds = video.index.timestamps_s[index]
+            answers.error(f"frame {index} at {seconds:.3f} s cannot be decoded: {pixels}", pixels.hint)
             return
     answers.done()
 
@@ -135,12 +138,16 @@ class _Answers:
 
     def failure(self, error: Exception, job: Job) -> None:
         if isinstance(error, MemoryError):
-            self.error(
-                f"it needs more than {job.memory_bytes // 2**20:,} MB of memory", "raise video.decoding.memory_mb"
+            text, hint = (
+                f"it needs more than {job.memory_bytes // 2**20:,} MB of memory",
+                "raise video.decoding.memory_mb",
             )
+        elif hasattr(error, "hint"):
+            text, hint = str(error), error.hint
         else:
-            text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            self.error(text, getattr(error, "hint", ""))
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            text, hint = f"it cannot be read: {reason}", ""
+        self.error(text, hint)
 
     def error(self, text: str, hint: str = "") -> None:
         """Text and hint, a zero byte between them."""

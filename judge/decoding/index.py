@@ -18,19 +18,12 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from judge.decoding.pictures import RefusedError
 from judge.decoding.wire import MAX_FRAMES, Job
 
 _REPAIR = "fetch it again, or repair it"
 _MISSING_S = 0.5
 """Frames may end this much before the header says so: clocks are rounded, and a sound may be longer."""
-
-
-class RefusedError(Exception):
-    """This file is not decoded; the text says why, without naming the file."""
-
-    def __init__(self, text: str, hint: str = "") -> None:
-        super().__init__(text)
-        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +75,8 @@ def video_stream(container: InputContainer, job: Job) -> VideoStream:
     width, height = stream.width, stream.height
     if width < 1 or height < 1:
         raise RefusedError("its header states no size of the pictures")
+    # The decoder refuses pictures that turn out larger than the header said.
+    stream.codec_context.options = {"max_pixels": str(job.max_pixels)}
     if width * height > job.max_pixels:
         raise RefusedError(f"{width} x {height} pixels: more than {job.max_pixels:,}", "make it smaller first")
     return stream

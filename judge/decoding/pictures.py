@@ -15,8 +15,16 @@ Pixels = NDArray[np.uint8]
 """`(height, width, 3) uint8 RGB`."""
 
 
-class Damaged(Exception):
-    """One frame cannot be decoded; the text says why."""
+class RefusedError(Exception):
+    """This file is not decoded; the text says why, without naming the file."""
+
+    def __init__(self, text: str, hint: str = "") -> None:
+        super().__init__(text)
+        self.hint = hint
+
+
+class Damaged(RefusedError):
+    """One frame cannot be decoded."""
 
 
 @dataclass(frozen=True, slots=True)

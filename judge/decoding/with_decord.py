@@ -13,8 +13,8 @@ from typing import Any
 import decord
 from av.video.frame import VideoFrame
 
-from judge.decoding.index import Index, RefusedError
-from judge.decoding.pictures import Damaged, Pixels, Shape, scaled, upright
+from judge.decoding.index import Index
+from judge.decoding.pictures import Damaged, Pixels, RefusedError, Shape, scaled, upright
 from judge.decoding.wire import Job
 
 _NO_REPAIR = 1e-9
@@ -39,7 +39,7 @@ class DecordDecoder:
             try:
                 pixels: Pixels = reader[index].asnumpy()
             except (decord.DECORDError, StopIteration, ValueError) as error:
-                yield Damaged(f"{_first_line(error)} ({_HINT})")
+                yield Damaged(_first_line(error), _HINT)
                 continue
             yield _resized(self._turned(pixels), shape)
 

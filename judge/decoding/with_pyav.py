@@ -26,9 +26,9 @@ _STRANGEST_ASPECT = 4
 """Pixels that are said to be wider or narrower than this are a mistake."""
 
 
-def shown_size(stream: VideoStream, rotation_deg: int) -> tuple[int, int]:
-    """Width and height upright. Pixels that are not square make the picture smaller, never larger."""
-    width, height, aspect = stream.width, stream.height, float(stream.sample_aspect_ratio or 1)
+def shown_size(size: tuple[int, int], aspect: float, rotation_deg: int) -> tuple[int, int]:
+    """Width and height upright. Pixels that are not square (`aspect`) make the picture smaller, never larger."""
+    width, height = size
     if 1 < aspect < _STRANGEST_ASPECT:
         height = max(1, round(height / aspect))
     elif 1 / _STRANGEST_ASPECT < aspect < 1:
