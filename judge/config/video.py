@@ -35,8 +35,9 @@ class SamplingSettings(Settings):
     """`adaptive`: how often it looks more closely."""
     shot_change: Fraction = 0.25
     """`shots`, `adaptive`: mean difference of two thumbnails, of 1, from which a shot ends."""
-    same_below: Fraction = 0.003
-    """Frames whose thumbnails differ by less than this from a judged neighbour take over its readings; 0 = none do."""
+    same_below: Fraction = 0.02
+    """Frames whose thumbnails differ by less than this (of 1) in every part from a judged neighbour take over its
+    readings; 0 = none do."""
     time_budget_s: Seconds | None = None
     """`adaptive`: seconds after which it looks no closer; None = no limit. With one, the same video may get another
     verdict on another day."""
