@@ -1,4 +1,4 @@
-"""The columns and fixed words of VHD11K's annotation tables (arXiv 2409.19734), shared by what writes and reads them."""
+"""Columns and fixed words of VHD11K's annotation tables (arXiv 2409.19734), shared by what writes and reads them."""
 
 from __future__ import annotations
 
