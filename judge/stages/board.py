@@ -116,7 +116,7 @@ class Decider:
             ids = [name for name in self._worth_asking(rule, frame, last) if (frame.frame.index, name) not in asked]
             ids.sort(key=lambda name: last[name].probability)
             for name in ids[:1] if one_per_rule else ids:
-                question = OpenQuestion(frame.frame, self._constitution.precondition(name), last[name])
+                question = OpenQuestion(frame.frame, self._constitution.precondition(name), last[name], board.media)
                 found.setdefault((frame.frame.index, name), question)
         return list(found.values())
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from judge.errors import AnswerError, EngineError
 from judge.stages.board import Decider, MediaBoard
 from judge.stages.escalation import OpenQuestion, Settlement, SlowStage
+from judge.stages.retry import Unanswered, ask_each
 from judge.types import Usage
-
-Unanswered = EngineError | AnswerError
-"""The engine failed, or what it wrote is no answer (a server may withhold a text)."""
 
 
 @dataclass(slots=True)
@@ -48,7 +45,7 @@ async def escalate(stage: SlowStage, boards: Sequence[MediaBoard], decider: Deci
         batch = [(each, question) for each in progress for question in _next(stage, each, decider)]
         if not batch:
             return
-        answers = await _settle(stage, [question for _, question in batch])
+        answers = await ask_each(stage.settle, [question for _, question in batch])
         for (each, question), answer in zip(batch, answers, strict=True):
             each.record(question, answer, stage.name)
 
@@ -68,13 +65,3 @@ def _next(stage: SlowStage, progress: _Progress, decider: Decider) -> list[OpenQ
     for question in questions[room:]:
         progress.leave(question, f"the limit of {stage.name} for one media is reached")
     return questions[:room]
-
-
-async def _settle(stage: SlowStage, questions: Sequence[OpenQuestion]) -> list[Settlement | Unanswered]:
-    """All in one call; if that fails, one by one, so that only those that fail alone stay unanswered."""
-    try:
-        return [*await stage.settle(questions)]
-    except (EngineError, AnswerError) as error:
-        if len(questions) == 1:
-            return [error]
-    return [each for question in questions for each in await _settle(stage, [question])]

@@ -10,16 +10,26 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from judge.constitution import Precondition
-from judge.types import Evidence, Frame, Usage
+from judge.media.views import crop
+from judge.types import Evidence, Frame, Media, Usage
 
 
 @dataclass(frozen=True, slots=True)
 class OpenQuestion:
-    """A precondition that a frame left open, with the evidence so far."""
+    """A precondition that a frame left open, with the evidence so far. `media` is what the frame is of, if known."""
 
     frame: Frame
     precondition: Precondition
     evidence: Evidence
+    media: Media | None = None
+
+
+def view(question: OpenQuestion) -> Frame:
+    """The frame; where the region in question is a speck of it and was asked about alone, that region, enlarged."""
+    readings = question.evidence.readings
+    if readings is not None and "crop" in readings.references and question.evidence.regions:
+        return crop(question.frame, question.evidence.regions[0])
+    return question.frame
 
 
 @dataclass(frozen=True, slots=True)
