@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 AnnotationKind = Literal["image", "video"]
-DECISION, HARMFUL_TYPE, CRITIC = "decision", "harmfulType", "critic"
-YES, NO, ERROR, NONE = "yes", "no", "error", "none"
-"""Decisions: harmful; unharmful; it failed; and ours for what stayed undecided, which VHD11K does not know. An empty
-`harmfulType` is `none`, too."""
-NO_TEXT = "None"
+DECISION: Final = "decision"
+HARMFUL_TYPE: Final = "harmfulType"
+CRITIC: Final = "critic"
+YES: Final = "yes"
+NO: Final = "no"
+ERROR: Final = "error"
+"""It failed; both the decision and the harm type say so."""
+NONE: Final = "none"
+"""A harm type that was not given; and ours, for a decision that stayed open, which VHD11K does not know."""
+NO_TEXT: Final = "None"
 """An argument or criticism that was not given."""
-REFUSED = "API refuse to answer"
-"""The `harmfulType` of a refusal."""
+REFUSED: Final = "API refuse to answer"
+"""The harm type of a refusal."""
 
 
 def path_column(kind: AnnotationKind) -> str:
