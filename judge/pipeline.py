@@ -20,9 +20,10 @@ from judge.engines.base import Capabilities, Engine
 from judge.engines.build import check_capabilities
 from judge.errors import EngineError
 from judge.media.image import sample_evenly
+from judge.prompts.debate import JudgedExample
 from judge.prompts.render import templates_digest
 from judge.stages.board import Decider, FrameBoard, MediaBoard
-from judge.stages.build import build_scan, build_stages
+from judge.stages.build import build_rule_debate, build_scan, build_stages
 from judge.stages.cascade import escalate
 from judge.stages.escalation import SlowStage
 from judge.stages.prior_store import PriorStore, default_cache_dir
@@ -41,8 +42,10 @@ class Judge:
 
     Args:
         priors: Where text-only readings are kept; None = as `config` says.
-        stages: The slow stages in their order; None = as `config` says.
+        stages: The slow stages in their order, and no debate about rules; None = as `config` says.
         scan: The relevance scan; None = as `config` says.
+        panel: The models of `config.panel`, by name; they stay the caller's to close, too.
+        examples: Media judged before, by rule id, for debates about rules.
         notices: What readers of every verdict must know beside what the judge itself knows, e.g. of the canary.
 
     Raises:
@@ -59,19 +62,23 @@ class Judge:
         priors: PriorStore | None = None,
         stages: Sequence[SlowStage] | None = None,
         scan: RelevanceScan | None = None,
+        panel: Mapping[str, Engine] | None = None,
+        examples: Mapping[str, Sequence[JudgedExample]] | None = None,
         notices: Sequence[str] = (),
     ) -> None:
         self._config = config or JudgeConfig()
         self._standing_notices = (NO_GUARANTEE, *notices)
         prior = "none" in references(self._config.thresholds)
-        writes = self._config.cascade.reasoning.enabled
+        writes = self._config.cascade.reasoning.enabled or self._config.cascade.vote.enabled
         check_capabilities(engine, Capabilities(generation=writes, text_only=prior))
         self._templates = templates_digest(engine.info.question_format)
         self._engine = engine
         self._constitution = constitution
         self._decider = Decider(constitution, self._config)
         self._fast = TokenProbability(engine, self._config.thresholds, priors or _open_priors(self._config))
-        self._slow = build_stages(engine, self._config) if stages is None else tuple(stages)
+        self._slow = build_stages(engine, self._config, panel) if stages is None else tuple(stages)
+        debate = build_rule_debate(engine, self._config, panel, examples=examples) if stages is None else None
+        self._rule_debate = debate
         self._scan = build_scan(constitution, self._config) if scan is None else scan
 
     async def judge(self, media: Sequence[Media]) -> list[Verdict]:
@@ -94,6 +101,9 @@ class Judge:
         for stage in self._slow:
             with _timed(timings_ms, stage.name):
                 await escalate(stage, boards, self._decider)
+        if self._rule_debate is not None:
+            with _timed(timings_ms, self._rule_debate.name):
+                await self._rule_debate.argue(boards, self._decider)
         return [self._verdict(board, timings_ms) for board in boards]
 
     def _board(self, media: Media) -> MediaBoard:
@@ -199,7 +209,8 @@ class Judge:
     def _cascade_digest(self) -> str:
         """Of the settings, and of the models that stages have beside the engine's."""
         scan = self._scan.model_digest if self._scan is not None else ""
-        models = [digest for digest in (scan, *(stage.model_digest for stage in self._slow)) if digest]
+        debate = self._rule_debate.model_digest if self._rule_debate is not None else ""
+        models = [digest for digest in (scan, *(stage.model_digest for stage in self._slow), debate) if digest]
         settings = self._config.cascade.digest
         return hashlib.sha256(" ".join([settings, *models]).encode()).hexdigest() if models else settings
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from judge.config import JudgeConfig
 from judge.constitution import Constitution, Rule, deciding, names
-from judge.decide import abstain, decide_rule, fuse, merge_frames, not_relevant
+from judge.decide import abstain, argued, decide_rule, fuse, merge_frames, not_relevant
 from judge.stages.escalation import OpenQuestion
 from judge.types import Evidence, Frame, Media, Outcome, RuleDecision, Usage
 
@@ -22,6 +22,7 @@ class FrameBoard:
     Attributes:
         evidence: By precondition id, in the order of the stages; the last one counts.
         whole: The reading of each rule as a whole, by rule id; empty where it is not asked.
+        argued: What a debate about a rule as a whole found, by rule id; empty where none was held.
         irrelevant: Evidence of the relevance scan, by the id of each rule that it dropped.
         outside: Why the frame cannot be judged at all; empty if it can.
     """
@@ -29,6 +30,7 @@ class FrameBoard:
     frame: Frame
     evidence: dict[str, tuple[Evidence, ...]] = field(default_factory=dict)
     whole: Mapping[str, Evidence] = field(default_factory=dict)
+    argued: dict[str, Evidence] = field(default_factory=dict)
     irrelevant: Mapping[str, Evidence] = field(default_factory=dict)
     outside: str = ""
 
@@ -97,7 +99,13 @@ class Decider:
         whole = board.whole.get(rule.id)
         if whole is not None:
             decision = fuse(decision, whole, self._config.cascade.holistic_weight, self._config.thresholds)
+        if rule.id in board.argued:
+            decision = argued(decision, board.argued[rule.id])
         return abstain(decision, board.outside) if board.outside else decision
+
+    def open_rules(self, board: MediaBoard) -> list[tuple[Rule, FrameBoard]]:
+        """Rules that are open on a frame, where the verdict needs to know."""
+        return list(self._undecided(board, satisfied=False))
 
     def open_questions(
         self, board: MediaBoard, asked: Set[tuple[int, str]], *, one_per_rule: bool, satisfied: bool
