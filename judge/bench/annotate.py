@@ -110,6 +110,11 @@ class Annotator:
         check_cast(cast, self._settings, examples=examples)
 
     @property
+    def name(self) -> str:
+        """The model, and the beginning of `digest`, as a table carries it."""
+        return f"{self._cast.engine.info.name} {self.digest[:12]}"
+
+    @property
     def digest(self) -> str:
         """sha256 (hex) of all that an annotation depends on beside its media."""
         info, config = self._cast.engine.info, self._config

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from judge.bench.vhd11k import read_annotations
+from judge.bench.vhd11k import MediaNames, read_annotations
 from judge.errors import ConfigError, JudgeError
 from judge.media import FileMedia, Permissions, load_media
+from judge.media.listing import pictures_below
 from judge.types import Media
 
 
@@ -74,3 +75,52 @@ def _groups(path: Path) -> dict[str, str]:
         return {}
     rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
     return {str(row["id"]): str(row["group"]) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFile:
+    """Labelled media that has not been read; `name` is its path below the folder."""
+
+    name: str
+    path: Path
+    harmful: bool
+    harmful_type: str
+
+
+def labelled_files(table: Path, folder: Path) -> tuple[list[LabelledFile], Mapping[str, str]]:
+    """The media of any annotation table, and the rows that cannot be used, each with its reason.
+
+    A row's path is looked for below `folder`, and then its base name: tables carry the folders of another machine.
+
+    Raises:
+        ConfigError: As `read_annotations`.
+    """
+    names = MediaNames(pictures_below(str(folder)).pictures)
+    files: dict[Path, LabelledFile] = {}
+    left_out: dict[str, str] = {}
+    for row in read_annotations(table).rows:
+        try:
+            path = _below(folder, row.path) or names.find(row.path)
+        except ConfigError as error:
+            left_out[row.path] = error.message
+            continue
+        if row.harmful is None:
+            left_out[row.path] = f"its decision is '{row.said}', neither yes nor no"
+        elif path is None:
+            left_out[row.path] = f"no picture of that name lies below '{folder}'"
+        elif path in files:
+            left_out[row.path] = f"line {row.line} names '{path}' again"
+        else:
+            name = path.relative_to(folder).as_posix()
+            files[path] = LabelledFile(name, path, row.harmful, row.harmful_type)
+    return list(files.values()), left_out
+
+
+def _below(folder: Path, name: str) -> Path | None:
+    """The file that a path names, if it lies below the folder."""
+    path = folder / name
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+        return path if inside and not Path(name).is_absolute() and path.is_file() else None
+    except (OSError, ValueError):  # a name too long, a null character
+        return None

@@ -21,6 +21,7 @@ from judge.cli.ablate import ablate
 from judge.cli.authoring import add_commands
 from judge.cli.canary import canary_app
 from judge.cli.constitution import constitution_app
+from judge.cli.debate import debate_app
 from judge.cli.files import write_text
 from judge.cli.models import models
 from judge.cli.options import EXIT_FAIL_ON, EXIT_SOME_FAILED, EXIT_USAGE, judge_settings
@@ -63,6 +64,7 @@ app = typer.Typer(
 app.add_typer(constitution_app, name="constitution")
 add_commands(constitution_app)
 app.add_typer(canary_app, name="canary")
+app.add_typer(debate_app, name="debate")
 app.command()(models)
 
 
