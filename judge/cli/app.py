@@ -21,6 +21,7 @@ from judge.cli.authoring import add_commands
 from judge.cli.bars import Bars
 from judge.cli.canary import canary_app
 from judge.cli.constitution import constitution_app
+from judge.cli.debate import debate_app
 from judge.cli.debate_examples import judged_examples
 from judge.cli.explanation import print_explanation
 from judge.cli.files import write_text
@@ -73,6 +74,7 @@ app = typer.Typer(
 app.add_typer(constitution_app, name="constitution")
 add_commands(constitution_app)
 app.add_typer(canary_app, name="canary")
+app.add_typer(debate_app, name="debate")
 app.command()(models)
 
 
