@@ -18,6 +18,7 @@ from judge.config import DebateSettings, JudgeConfig
 from judge.constitution import Constitution
 from judge.errors import AnswerError, EngineError, JudgeError, MediaError
 from judge.media.image import sample_evenly
+from judge.media.sampling import uniform
 from judge.prompts.debate import JudgedExample, Subject
 from judge.prompts.render import precondition_prompt, template_digest
 from judge.stages.cast import Cast, Motion, check_cast
@@ -229,7 +230,7 @@ def _example_digest(example: JudgedExample) -> str:
 def _frames(media: Media, count: int) -> tuple[Frame, ...]:
     if media.frames or media.video is None:
         return tuple(media.frames[place] for place in sample_evenly(len(media.frames), count))
-    return tuple(media.video.read(sample_evenly(len(media.video.info.timestamps_s), count)))
+    return tuple(media.video.read(uniform(media.video.info, count)))
 
 
 def _outside_domain(domain: Domain, read: Sequence[float | None]) -> str:

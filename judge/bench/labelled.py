@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from judge.bench.vhd11k import MediaNames, read_annotations
+from pydantic import JsonValue
+
+from judge.bench.vhd11k import Annotation, MediaNames, read_annotations
 from judge.errors import ConfigError, JudgeError
 from judge.media import FileMedia, Permissions, load_media
-from judge.media.listing import pictures_below
+from judge.media.listing import media_below
 from judge.types import Media
 
 
@@ -49,14 +51,10 @@ def load_split(folder: Path, split: str, *, count: int | None = None) -> Labelle
     Raises:
         ConfigError: There is no such split, or its table lacks a column.
     """
-    path = folder / f"harmful_image_{split}_ann.csv"
-    if not path.is_file():
-        hint = f"the folder has {', '.join(split_names(folder)) or 'no splits'}"
-        raise ConfigError(f"split table '{path}' cannot be read: there is no such file", hint=hint)
-    groups = _groups(folder / f"scenes_{split}.jsonl")
+    scenes = read_scenes(folder, split)
     items: list[Labelled] = []
     left_out: dict[str, str] = {}
-    for row in read_annotations(path).rows[:count]:
+    for row in read_split(folder, split)[:count]:
         id = Path(row.path).stem
         if row.harmful is None:
             left_out[row.path] = f"its decision is '{row.said}', neither yes nor no"
@@ -66,15 +64,44 @@ def load_split(folder: Path, split: str, *, count: int | None = None) -> Labelle
         except JudgeError as error:
             left_out[row.path] = str(error)
             continue
-        items.append(Labelled(id, media, row.harmful, groups.get(id, id)))
+        items.append(Labelled(id, media, row.harmful, str(scenes.get(id, {}).get("group", id))))
     return LabelledSet(split, tuple(items), left_out)
 
 
-def _groups(path: Path) -> dict[str, str]:
+def read_split(folder: Path, split: str) -> tuple[Annotation, ...]:
+    """The rows of a split's table.
+
+    Raises:
+        ConfigError: There is no such split, or its table lacks a column.
+    """
+    path = folder / f"harmful_image_{split}_ann.csv"
+    if not path.is_file():
+        hint = f"the folder has {', '.join(split_names(folder)) or 'no splits'}"
+        raise ConfigError(f"split table '{path}' cannot be read: there is no such file", hint=hint)
+    return read_annotations(path).rows
+
+
+def read_scenes(folder: Path, split: str) -> Mapping[str, Mapping[str, JsonValue]]:
+    """What `scenes_<split>.jsonl` says of each picture, by its id; nothing where there is no such file.
+
+    Raises:
+        ConfigError: It cannot be read, or a line is no JSON object with an `id`.
+    """
+    path = folder / f"scenes_{split}.jsonl"
     if not path.is_file():
         return {}
-    rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
-    return {str(row["id"]): str(row["group"]) for row in rows}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"'{path}' cannot be read: {error}") from error
+    found: dict[str, Mapping[str, JsonValue]] = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            found[str(row["id"])] = row
+        except (ValueError, TypeError, KeyError) as error:
+            raise ConfigError(f"'{path}', line {number}: no JSON object with an id") from error
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +122,7 @@ def labelled_files(table: Path, folder: Path) -> tuple[list[LabelledFile], Mappi
     Raises:
         ConfigError: As `read_annotations`.
     """
-    names = MediaNames(pictures_below(str(folder)).pictures)
+    names = MediaNames(media_below(str(folder)).media)
     files: dict[Path, LabelledFile] = {}
     left_out: dict[str, str] = {}
     for row in read_annotations(table).rows:
@@ -107,7 +134,7 @@ def labelled_files(table: Path, folder: Path) -> tuple[list[LabelledFile], Mappi
         if row.harmful is None:
             left_out[row.path] = f"its decision is '{row.said}', neither yes nor no"
         elif path is None:
-            left_out[row.path] = f"no picture of that name lies below '{folder}'"
+            left_out[row.path] = f"no media of that name lies below '{folder}'"
         elif path in files:
             left_out[row.path] = f"line {row.line} names '{path}' again"
         else:

@@ -25,6 +25,8 @@ from judge.cli.debate import debate_app
 from judge.cli.debate_examples import judged_examples
 from judge.cli.explanation import print_explanation
 from judge.cli.files import write_text
+from judge.cli.fit_scan import EXAMPLES as FIT_SCAN_EXAMPLES
+from judge.cli.fit_scan import fit_scan
 from judge.cli.models import models
 from judge.cli.options import EXIT_FAIL_ON, EXIT_SOME_FAILED, EXIT_USAGE, judge_settings
 from judge.cli.pipes import flush_pipes, watch_pipes
@@ -178,6 +180,7 @@ def _exit_code(rows: list[ScoreRow], fail_on: FailOn | None) -> int:
 
 
 app.command(epilog=ABLATE_EXAMPLES)(ablate)
+app.command(epilog=FIT_SCAN_EXAMPLES)(fit_scan)
 
 
 @app.command()

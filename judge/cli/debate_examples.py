@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 
 from judge.cli.examples import locate
 from judge.config import DebateSettings
 from judge.constitution import Constitution, Example, Rule
-from judge.media import FailedInput, Permissions, load_media
-from judge.media.sampling import uniform
+from judge.media import FailedInput, Permissions
+from judge.media.load import load_frames
 from judge.prompts.debate import JudgedExample
 
-_CLIP_FRAMES = 5
+CLIP_FRAMES = 5
 """Of a video that is an example. Source: VHD11K."""
 
 
@@ -44,8 +43,4 @@ def _judged(rule: Rule, example: Example, folder: Path) -> JudgedExample:
     if isinstance(found, FailedInput):
         raise found.error
     answer = f"Yes, {rule.category}." if example.violates else f"No, {example.note or 'nothing of the kind'}."
-    media = load_media(found.ref, Permissions(files=True))
-    if media.video is None:
-        return JudgedExample(media.frames, answer)
-    with closing(media.video) as video:
-        return JudgedExample(tuple(video.read(uniform(video.info, _CLIP_FRAMES))), answer)
+    return JudgedExample(load_frames(found.ref, Permissions(files=True), CLIP_FRAMES).frames, answer)

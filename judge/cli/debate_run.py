@@ -12,6 +12,7 @@ from rich.console import Console
 from judge.bench.annotate import Annotator, Asked, MediaAnnotation, failed
 from judge.bench.annotation_file import AnnotationFile
 from judge.bench.in_context import ChosenExample
+from judge.cli.debate_examples import CLIP_FRAMES
 from judge.cli.examples import locate
 from judge.cli.score import Loaded, load_all
 from judge.cli.start import close_all, start_engine, start_panel
@@ -19,7 +20,8 @@ from judge.config import JudgeConfig
 from judge.constitution import Constitution
 from judge.engines.base import Engine
 from judge.errors import ConfigError, JudgeError
-from judge.media import FailedInput, Input, Permissions, load_media
+from judge.media import FailedInput, Input, Permissions
+from judge.media.load import load_frames
 from judge.prompts.debate import JudgedExample
 from judge.stages.build import build_cast
 
@@ -37,7 +39,7 @@ class Running:
 
 
 def judged(chosen: Sequence[ChosenExample], folder: Path) -> tuple[JudgedExample, ...]:
-    """The examples with their first frames.
+    """The examples: a picture, or a few frames of a video.
 
     Raises:
         MediaError: One cannot be read, or lies outside of `folder`.
@@ -49,7 +51,8 @@ def _judged(chosen: ChosenExample, folder: Path) -> JudgedExample:
     found = locate(chosen.media, folder)
     if isinstance(found, FailedInput):
         raise found.error
-    return JudgedExample(load_media(found.ref, Permissions(files=True)).frames[:1], chosen.answer)
+    media = load_frames(found.ref, Permissions(files=True), CLIP_FRAMES)
+    return JudgedExample(media.frames if media.kind == "video" else media.frames[:1], chosen.answer)
 
 
 def open_annotator(
@@ -106,7 +109,7 @@ def annotate_all(
     """
     annotator, shown = (running.annotator, running.shown) if running else (None, ())
     with asyncio.Runner() as runner:
-        for part in batches(load_all(inputs, permissions), batch):
+        for part in batches(load_all(inputs, permissions, frames=CLIP_FRAMES), batch):
             found = runner.run(annotate_loaded(annotator, part, [shown] * len(part)))
             if table is not None:
                 table.append(found, annotator.name if annotator else "")

@@ -14,11 +14,13 @@ from judge.bench.annotate import Annotator, MediaAnnotation
 from judge.bench.in_context import answer
 from judge.bench.labelled import LabelledFile
 from judge.bench.tune import Candidate, Rate, Rates, Round, Said, Targets, Tuned, tune
+from judge.cli.debate_examples import CLIP_FRAMES
 from judge.cli.debate_run import annotate_loaded, batches, open_annotator
 from judge.cli.score import load_all
 from judge.config import JudgeConfig
 from judge.constitution import Constitution
-from judge.media import FileMedia, FoundInput, Permissions, load_media
+from judge.media import FileMedia, FoundInput, Permissions
+from judge.media.load import load_frames
 from judge.prompts.debate import JudgedExample
 from judge.types import Frame
 
@@ -77,7 +79,9 @@ class _Asking:
         examples = {each.name: self._example(each) for each in in_use}
         task = self._progress.add_task(f"with {len(in_use)} examples", total=len(candidates))
         found: list[MediaAnnotation] = []
-        for part in batches(load_all([self._inputs[each.name] for each in candidates], _FILES), self._batch):
+        for part in batches(
+            load_all([self._inputs[each.name] for each in candidates], _FILES, frames=CLIP_FRAMES), self._batch
+        ):
             shown = [tuple(each for name, each in examples.items() if name != one.name) for one in part]
             found += await annotate_loaded(self._annotator, part, shown)
             self._progress.advance(task, len(part))
@@ -86,7 +90,8 @@ class _Asking:
         return [_said(each) for each in found]
 
     def _example(self, candidate: Candidate) -> JudgedExample:
-        frames = load_media(self._inputs[candidate.name].ref, _FILES).frames[:1]
+        media = load_frames(self._inputs[candidate.name].ref, _FILES, CLIP_FRAMES)
+        frames = media.frames if media.kind == "video" else media.frames[:1]
         return JudgedExample(frames, answer(candidate.harmful, candidate.detail))
 
 
