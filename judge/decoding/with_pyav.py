@@ -134,7 +134,7 @@ class PyAVDecoder:
         return run
 
     def _seek(self, entry: int) -> None:
-        self._container.seek(int(self._index.seeks[entry]), stream=self._stream)
+        self._container.seek(int(self._index.entries[entry]), stream=self._stream)
 
 
 class _Run:
