@@ -46,6 +46,7 @@ _DOCTYPE_BYTES = 64
 _MAX_READ_BYTES = 2 * 2**30
 """Of the frames that one call reads."""
 _AUTO: Decoder = "pyav"
+"""decord takes more processor time however frames are chosen (benchmarks/video.py), and says less about damage."""
 
 
 def open_video(data: bytes, *, source: str, limits: DecodingSettings = DEFAULT_DECODING) -> Media:
