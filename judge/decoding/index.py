@@ -144,7 +144,7 @@ def _sorted_once(values: array[int]) -> NDArray[np.int64]:
 
 
 def _read_all(container: InputContainer, stream: VideoStream, packets: _Packets) -> float:
-    """Latest end of any packet of any stream, from the first frame, in seconds."""
+    """Latest end of any packet of any stream, in seconds of the container's clock."""
     end_s = 0.0
     for packet in container.demux():
         if not packet.size:
