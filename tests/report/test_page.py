@@ -159,11 +159,12 @@ def test_a_video_has_frames_a_timeline_and_segments() -> None:
 
 def test_a_video_without_segments_frames_or_length() -> None:
     page = render_page([Card(video_row(segments=(), timelines=(), duration_ms=None), strip=video_strip([], 3.0))])
-    assert "no segments" in page
+    assert '<div class="why">no segments: no rule was read along time</div>' in page
     assert "video 0:03.0, 10 frames judged" in page
     assert "<svg" not in page
     assert "0 of 10 judged frames are shown" in page
     assert '<ol class="strip">\n</ol>' in page
+    assert '<div class="why">no segments</div>' in render_page([Card(video_row(segments=()))])
 
 
 def test_regions_of_a_video_lie_on_the_frame_that_was_asked_about() -> None:
