@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from judge.report import debates
 from judge.report.chart import WIDTH_PX, Chart, chart
-from judge.report.moments import clock, no_segments, span
 from judge.report.html import page_environment
+from judge.report.moments import clock, no_segments, span
 from judge.report.strip import StripFrame, VideoStrip
 from judge.types import ScoreRow, Verdict
 
