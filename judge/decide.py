@@ -96,6 +96,18 @@ def fuse(decision: RuleDecision, whole: Evidence, weight: float, thresholds: Thr
     return kept.model_copy(update={"outcome": outcome, "score": score, "stage": stage, "reason": reason})
 
 
+def argued(decision: RuleDecision, debate: Evidence) -> RuleDecision:
+    """An open rule with what a debate about the rule itself found; a rule that is decided keeps its decision."""
+    kept = decision.model_copy(update={"evidence": (*decision.evidence, debate)})
+    if decision.outcome != "abstained":
+        return kept
+    if debate.outcome == "undecided":
+        return kept.model_copy(update={"reason": f"{decision.reason}; {debate.reason}"})
+    outcome = _RULE_OUTCOMES[debate.outcome]
+    found = {"outcome": outcome, "score": debate.probability, "stage": debate.stage, "reason": ""}
+    return kept.model_copy(update=found)
+
+
 def not_relevant(constitution: Constitution, rule: Rule, scan: Evidence, frame_index: int) -> RuleDecision:
     """A rule that the relevance scan dropped: not violated, settled there, with the scan's evidence."""
     nothing = decide_rule(constitution, rule, {}, frame_index)

@@ -1,9 +1,13 @@
-"""Verdict metrics with bootstrap intervals: precision, recall, F1, AUROC, average precision, ECE. Pure."""
+"""Verdict metrics with bootstrap intervals: precision, recall, F1, AUROC, average precision, ECE; overlap in time.
+
+Pure.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +91,20 @@ def balanced_accuracy(truth: Bools, said: Bools) -> float:
     return float((said[truth].mean() + (~said[~truth]).mean()) / 2)
 
 
+def interval_iou(found: Sequence[tuple[int, int]], true: Sequence[tuple[int, int]]) -> float:
+    """Time in both over time in either, of two sets of intervals (start <= end, in ms); those of a set may overlap.
+
+    1 where both are empty; an interval without length counts as none.
+    """
+    edges = sorted({edge for interval in (*found, *true) for edge in interval})
+    both = either = 0
+    for start, end in pairwise(edges):
+        covered = [any(a <= start and end <= b for a, b in side) for side in (found, true)]
+        both += (end - start) * all(covered)
+        either += (end - start) * any(covered)
+    return both / either if either else 1.0
+
+
 def bootstrap(
     measure: Callable[..., float],
     *columns: NDArray[np.generic],
@@ -120,3 +138,13 @@ def _members(groups: Sequence[str]) -> list[NDArray[np.intp]]:
 def share(flags: Sequence[bool]) -> Measured:
     """A share with its interval."""
     return bootstrap(lambda column: float(column.mean()), np.array(flags, dtype=np.float64))
+
+
+def proportion(hits: int, count: int) -> Measured:
+    """`hits / count` with Wilson's 95 % interval, which does not shrink to a point at 0 and 1; nan if `count` is 0."""
+    if not count:
+        return Measured(float("nan"), float("nan"), float("nan"))
+    z, p = 1.959964, hits / count
+    centre, scale = p + z * z / (2 * count), 1 + z * z / count
+    spread = z * float(np.sqrt(p * (1 - p) / count + z * z / (4 * count * count)))
+    return Measured(p, max((centre - spread) / scale, 0.0), min((centre + spread) / scale, 1.0))

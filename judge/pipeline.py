@@ -6,33 +6,32 @@ Not here: reading files (the entry points do), prompts and readings (`judge.stag
 from __future__ import annotations
 
 import hashlib
-import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from judge import __version__
 from judge.config import JudgeConfig
-from judge.constitution import Constitution
+from judge.constitution import Constitution, Rule
 from judge.debias import references
 from judge.decide import decide
 from judge.engines.base import Capabilities, Engine
 from judge.engines.build import check_capabilities
-from judge.errors import EngineError
 from judge.media.image import sample_evenly
+from judge.prompts.debate import JudgedExample
 from judge.prompts.render import templates_digest
+from judge.stages.along import to_ms
+from judge.stages.asking import DOMAIN_ID, Asker
 from judge.stages.board import Decider, FrameBoard, MediaBoard
-from judge.stages.build import build_scan, build_stages
+from judge.stages.build import build_rule_debate, build_scan, build_stages
 from judge.stages.cascade import escalate
 from judge.stages.escalation import SlowStage
 from judge.stages.prior_store import PriorStore, default_cache_dir
 from judge.stages.relevance import RelevanceScan
-from judge.stages.token_probability import FrameQuestions, TokenProbability
+from judge.stages.token_probability import TokenProbability
+from judge.stages.video import OnProgress, VideoStage
 from judge.types import Domain, Evidence, Media, Verdict, Versions
 
-_LOG = logging.getLogger(__name__)
-DOMAIN_ID = "(domain)"
-"""Id of the question whether a frame is in the model's domain; no precondition can have it."""
 NO_GUARANTEE = "thresholds are presets, not fitted to labelled data: no error rate is guaranteed"
 
 
@@ -41,9 +40,12 @@ class Judge:
 
     Args:
         priors: Where text-only readings are kept; None = as `config` says.
-        stages: The slow stages in their order; None = as `config` says.
+        stages: The slow stages in their order, and no debate about rules; None = as `config` says.
         scan: The relevance scan; None = as `config` says.
+        panel: The models of `config.panel`, by name; they stay the caller's to close, too.
+        examples: Media judged before, by rule id, for debates about rules.
         notices: What readers of every verdict must know beside what the judge itself knows, e.g. of the canary.
+        on_progress: Told how far the looking at a video is.
 
     Raises:
         ConfigError: The engine lacks what the pipeline, a stage or the preset needs, or wants to be asked in an unknown
@@ -59,103 +61,72 @@ class Judge:
         priors: PriorStore | None = None,
         stages: Sequence[SlowStage] | None = None,
         scan: RelevanceScan | None = None,
+        panel: Mapping[str, Engine] | None = None,
+        examples: Mapping[str, Sequence[JudgedExample]] | None = None,
         notices: Sequence[str] = (),
+        on_progress: OnProgress | None = None,
     ) -> None:
         self._config = config or JudgeConfig()
         self._standing_notices = (NO_GUARANTEE, *notices)
         prior = "none" in references(self._config.thresholds)
-        writes = self._config.cascade.reasoning.enabled
+        writes = self._config.cascade.reasoning.enabled or self._config.cascade.vote.enabled
         check_capabilities(engine, Capabilities(generation=writes, text_only=prior))
         self._templates = templates_digest(engine.info.question_format)
         self._engine = engine
         self._constitution = constitution
         self._decider = Decider(constitution, self._config)
         self._fast = TokenProbability(engine, self._config.thresholds, priors or _open_priors(self._config))
-        self._slow = build_stages(engine, self._config) if stages is None else tuple(stages)
+        self._slow = build_stages(engine, self._config, panel) if stages is None else tuple(stages)
+        debate = build_rule_debate(engine, self._config, panel, examples=examples) if stages is None else None
+        self._rule_debate = debate
         self._scan = build_scan(constitution, self._config) if scan is None else scan
+        self._asker = Asker(engine, self._fast, self._decider, self._config, self._scan)
+        self._video = VideoStage(engine, self._asker, self._decider, self._config, on_progress)
 
     async def judge(self, media: Sequence[Media]) -> list[Verdict]:
         """One verdict per media, in order. What the engine cannot answer is abstained and spoils nothing else."""
-        size = self._config.concurrency
-        return [
-            verdict
-            for start in range(0, len(media), size)
-            for verdict in await self._judge_together(media[start : start + size])
-        ]
+        return [verdict for part in _parts(media, self._config.concurrency) for verdict in await self._together(part)]
 
-    async def _judge_together(self, media: Sequence[Media]) -> list[Verdict]:
-        boards = [self._board(each) for each in media]
+    async def _together(self, media: Sequence[Media]) -> list[Verdict]:
+        """Pictures and animations, or one video."""
         timings_ms: dict[str, float] = {}
-        if self._scan is not None:
-            with _timed(timings_ms, "scan"):
-                await self._drop_irrelevant(self._scan, boards)
-        with _timed(timings_ms, "ask"):
-            await self._ask(boards)
+        boards = await self._look(media, timings_ms)
         for stage in self._slow:
             with _timed(timings_ms, stage.name):
                 await escalate(stage, boards, self._decider)
+        if self._rule_debate is not None:
+            with _timed(timings_ms, self._rule_debate.name):
+                await self._rule_debate.argue(boards, self._decider)
         return [self._verdict(board, timings_ms) for board in boards]
 
+    async def _look(self, media: Sequence[Media], timings_ms: dict[str, float]) -> list[MediaBoard]:
+        """Boards with everything that one-token questions can tell."""
+        if len(media) == 1 and media[0].video is not None:
+            with _timed(timings_ms, "watch"):
+                return [await self._video.watch(media[0], media[0].video, self._rules(media[0]))]
+        boards = [self._board(each) for each in media]
+        batch = [(board, board.frames) for board in boards]
+        if self._scan is not None:
+            with _timed(timings_ms, "scan"):
+                await self._asker.scan(batch)
+        with _timed(timings_ms, "ask"):
+            await self._asker.ask(batch)
+        return boards
+
+    def _rules(self, media: Media) -> tuple[Rule, ...]:
+        return tuple(rule for rule in self._constitution.rules if media.kind in rule.modalities)
+
     def _board(self, media: Media) -> MediaBoard:
-        rules = tuple(rule for rule in self._constitution.rules if media.kind in rule.modalities)
         kept = sample_evenly(len(media.frames), self._config.max_frames)
-        return MediaBoard(media, rules, tuple(FrameBoard(media.frames[index]) for index in kept))
-
-    async def _drop_irrelevant(self, scan: RelevanceScan, boards: Sequence[MediaBoard]) -> None:
-        """A scan that fails drops nothing."""
-        frames = [(board, frame) for board in boards for frame in board.frames]
-        try:
-            found = await scan.scan([frame.frame for _, frame in frames], [board.rules for board, _ in frames])
-        except EngineError as error:
-            _LOG.warning("the relevance scan failed, so every rule is asked: %s", error)
-            return
-        for (_, frame), dropped in zip(frames, found, strict=True):
-            frame.irrelevant = dropped
-
-    async def _ask(self, boards: Sequence[MediaBoard]) -> None:
-        """All media in one call; if that fails, one by one, so that only those that fail alone stay unanswered."""
-        try:
-            await self._ask_together(boards)
-        except EngineError as error:
-            if len(boards) == 1:
-                boards[0].failure = f"the engine failed: {error}"
-                return
-            for board in boards:
-                await self._ask([board])
-
-    async def _ask_together(self, boards: Sequence[MediaBoard]) -> None:
-        batch = [self._questions(board, frame) for board in boards for frame in board.frames]
-        answers = iter(await self._fast.ask(batch))
-        for board in boards:
-            for frame, answer in zip(board.frames, answers, strict=False):
-                frame.evidence = {id: (found,) for id, found in answer.evidence.items()}
-                frame.whole = answer.whole
-                frame.outside = self._outside_domain(answer.evidence)
-                board.usage += answer.usage
-
-    def _questions(self, board: MediaBoard, frame: FrameBoard) -> FrameQuestions:
-        rules = tuple(rule for rule in board.rules if rule.id not in frame.irrelevant)
-        needed = self._decider.needed(rules)
-        domain = self._engine.info.domain
-        statements = {DOMAIN_ID: domain.statement} if domain and board.rules else {}
-        whole = {rule.id: rule.statement for rule in rules} if self._config.cascade.holistic_weight else {}
-        return FrameQuestions(frame.frame, statements | needed, whole)
-
-    def _outside_domain(self, evidence: Mapping[str, Evidence]) -> str:
-        """Why a frame cannot be judged by this model; empty if it can."""
-        domain = self._engine.info.domain
-        if domain is None or DOMAIN_ID not in evidence:
-            return ""
-        readings = evidence[DOMAIN_ID].readings
-        if readings is None or readings.mass < self._config.thresholds.min_mass:
-            return f"the model did not say whether this is in its domain ({domain.description}); {domain.hint}"
-        if readings.observed < domain.min_probability:
-            return f"outside the model's domain ({domain.description}); {domain.hint}"
-        return ""
+        board = MediaBoard(media, self._rules(media), tuple(FrameBoard(media.frames[index]) for index in kept))
+        if board.clip_rules:
+            board.clip_failure = "rules about what happens between frames are asked of video files only"
+        return board
 
     def _verdict(self, board: MediaBoard, timings_ms: Mapping[str, float]) -> Verdict:
         decided_at = time.perf_counter()
-        rules = tuple(self._decider.rule(rule, board) for rule in board.rules)
+        along = [self._decider.along(rule, board) for rule in board.rules]
+        rules = tuple(each.decision for each in along)
         decision = decide(rules)
         return Verdict(
             media_id=board.media.id,
@@ -167,10 +138,13 @@ class Judge:
             score=decision.score,
             category_scores=decision.category_scores,
             rules=rules,
+            duration_ms=to_ms(board.media.duration_s) if board.has_time else None,
+            segments=tuple(sorted((s for each in along for s in each.segments), key=lambda s: s.start_ms)),
+            timelines=tuple(each.timeline for each in along if each.timeline is not None),
             model=self._engine.info.name,
             notices=self._notices(board),
             reason=decision.reason,
-            versions=self._versions(),
+            versions=self._versions(board),
             usage=board.usage,
             timings_ms={**timings_ms, "decide": _ms_since(decided_at)},
         )
@@ -181,11 +155,12 @@ class Judge:
         if info.domain:
             notices.append(f"{info.name} judges only its domain: {info.domain.description}")
             notices += _domain_reading(info.domain, [frame.last() for frame in board.frames])
+        notices += board.notices
         if len(board.frames) < len(board.media.frames):
             notices.append(f"{len(board.frames)} of {len(board.media.frames)} frames were judged, spread evenly")
         return tuple(notices)
 
-    def _versions(self) -> Versions:
+    def _versions(self, board: MediaBoard) -> Versions:
         return Versions(
             package=__version__,
             model=self._engine.info.digest,
@@ -194,14 +169,31 @@ class Judge:
             templates=self._templates,
             thresholds=self._config.thresholds.digest,
             cascade=self._cascade_digest(),
+            video=self._config.video.digest if board.has_time else "",
         )
 
     def _cascade_digest(self) -> str:
         """Of the settings, and of the models that stages have beside the engine's."""
         scan = self._scan.model_digest if self._scan is not None else ""
-        models = [digest for digest in (scan, *(stage.model_digest for stage in self._slow)) if digest]
+        debate = self._rule_debate.model_digest if self._rule_debate is not None else ""
+        models = [digest for digest in (scan, *(stage.model_digest for stage in self._slow), debate) if digest]
         settings = self._config.cascade.digest
         return hashlib.sha256(" ".join([settings, *models]).encode()).hexdigest() if models else settings
+
+
+def _parts(media: Sequence[Media], size: int) -> Iterator[Sequence[Media]]:
+    """What is judged together, in order: up to `size` pictures and animations, or a single video."""
+    part: list[Media] = []
+    for each in media:
+        if part and (each.video is not None or len(part) == size):
+            yield part
+            part = []
+        part.append(each)
+        if each.video is not None:
+            yield part
+            part = []
+    if part:
+        yield part
 
 
 def _open_priors(config: JudgeConfig) -> PriorStore:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
@@ -20,6 +20,7 @@ from judge.metrics import (
     bootstrap,
     ece,
     f1,
+    interval_iou,
     precision,
     recall,
     share,
@@ -33,6 +34,7 @@ def columns(rows: list[tuple[bool, int]]) -> tuple[Bools, Floats]:
 
 
 @given(ROWS)
+@settings(deadline=None)
 def test_the_same_as_scikit_learn(rows: list[tuple[bool, int]]) -> None:
     truth, scores = columns(rows)
     said = scores >= 0.5
@@ -86,3 +88,37 @@ def test_groups_are_resampled_whole() -> None:
 def test_nothing_has_no_share() -> None:
     assert math.isnan(share([]).value)
     assert share([True, False, True, True]).value == 0.75
+
+
+@pytest.mark.parametrize(
+    ("found", "true", "expected"),
+    [
+        ([], [], 1.0),
+        ([(0, 10)], [], 0.0),
+        ([], [(0, 10)], 0.0),
+        ([(0, 10)], [(0, 10)], 1.0),
+        ([(0, 10)], [(5, 20)], 0.25),
+        ([(0, 10), (20, 30)], [(5, 25)], 10 / 30),
+        ([(0, 6), (4, 10)], [(0, 10)], 1.0),
+        ([(0, 10)], [(10, 20)], 0.0),
+        ([(7, 7)], [], 1.0),
+        ([(20, 30), (0, 10)], [(0, 10)], 0.5),
+    ],
+)
+def test_overlap_in_time(found: list[tuple[int, int]], true: list[tuple[int, int]], expected: float) -> None:
+    assert interval_iou(found, true) == pytest.approx(expected)
+
+
+INTERVALS = st.lists(
+    st.tuples(st.integers(0, 20), st.integers(0, 9)).map(lambda each: (each[0], sum(each))), max_size=5
+)
+
+
+@given(INTERVALS, INTERVALS)
+@settings(deadline=None)
+def test_overlap_in_time_is_that_of_milliseconds_counted(
+    found: list[tuple[int, int]], true: list[tuple[int, int]]
+) -> None:
+    one, other = ({ms for start, end in side for ms in range(start, end)} for side in (found, true))
+    expected = len(one & other) / len(one | other) if one | other else 1.0
+    assert interval_iou(found, true) == pytest.approx(expected)

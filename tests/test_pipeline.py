@@ -86,6 +86,9 @@ async def test_an_unsafe_picture_gets_a_whole_verdict() -> None:
         "media_id": "abc",
         "media_kind": "image",
         "n_frames": 1,
+        "duration_ms": None,
+        "segments": (),
+        "timelines": (),
         "constitution": "small@2",
         "decision": "unsafe",
         "flagged": True,
@@ -197,7 +200,8 @@ async def test_one_frame_that_is_open_makes_a_calm_animation_uncertain() -> None
 async def test_one_frame_outside_the_domain_keeps_an_animation_from_being_safe() -> None:
     engine = ScriptedEngine({"drawing": brightness}, default=0.0, info=INFO)
     (verdict,) = await build(engine).judge([media(255, 0, kind="video")])
-    assert (verdict.decision, verdict.reason) == ("uncertain", f"threat is undecided: {OUTSIDE}")
+    undecided = f"undecided on 1 of 2 frames, first at 0.1 s: {OUTSIDE}"
+    assert (verdict.decision, verdict.reason) == ("uncertain", f"threat is undecided: {undecided}")
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,23 @@
 """Labelled pictures on disk, in VHD11K's files: `harmful_image_<split>_ann.csv` beside the folders of pictures.
 
-Only the columns `imagePath` and `decision` are read, and the groups of `scenes_<split>.jsonl` where there is one.
+Only the media and the decisions are read (`vhd11k`), and the groups of `scenes_<split>.jsonl` where there is one.
 Source of the layout: VHD11K (arXiv 2409.19734).
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import JsonValue
+
+from judge.bench.vhd11k import Annotation, MediaNames, read_annotations
 from judge.errors import ConfigError, JudgeError
 from judge.media import FileMedia, Permissions, load_media
+from judge.media.listing import media_below
 from judge.types import Media
-
-_LABELS: Mapping[str, bool] = {"yes": True, "no": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,54 +51,103 @@ def load_split(folder: Path, split: str, *, count: int | None = None) -> Labelle
     Raises:
         ConfigError: There is no such split, or its table lacks a column.
     """
-    path = folder / f"harmful_image_{split}_ann.csv"
-    groups = _groups(folder / f"scenes_{split}.jsonl")
+    scenes = read_scenes(folder, split)
     items: list[Labelled] = []
     left_out: dict[str, str] = {}
-    for number, row in enumerate(_rows(path)):
-        if count is not None and number >= count:
-            break
-        name = row["imagePath"]
-        label = _LABELS.get(row["decision"].strip().lower())
-        id = Path(name).stem
-        if label is None:
-            left_out[name] = f"its decision is '{row['decision']}', neither yes nor no"
+    for row in read_split(folder, split)[:count]:
+        id = Path(row.path).stem
+        if row.harmful is None:
+            left_out[row.path] = f"its decision is '{row.said}', neither yes nor no"
             continue
         try:
-            media = load_media(FileMedia(path=folder / name), Permissions(files=True))
+            media = load_media(FileMedia(path=folder / row.path), Permissions(files=True))
         except JudgeError as error:
-            left_out[name] = str(error)
+            left_out[row.path] = str(error)
             continue
-        items.append(Labelled(id, media, label, groups.get(id, id)))
+        items.append(Labelled(id, media, row.harmful, str(scenes.get(id, {}).get("group", id))))
     return LabelledSet(split, tuple(items), left_out)
 
 
-def _rows(path: Path) -> Iterator[Mapping[str, str]]:
-    try:
-        text = _decoded(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(
-            f"split table '{path}' cannot be read: {error.strerror}",
-            hint=f"the folder has {', '.join(split_names(path.parent)) or 'no splits'}",
-        ) from error
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    missing = {"imagePath", "decision"} - set(reader.fieldnames or ())
-    if missing:
-        raise ConfigError(f"split table '{path}' has no column '{sorted(missing)[0]}'")
-    for row in reader:
-        yield {name: row.get(name) or "" for name in ("imagePath", "decision")}
+def read_split(folder: Path, split: str) -> tuple[Annotation, ...]:
+    """The rows of a split's table.
+
+    Raises:
+        ConfigError: There is no such split, or its table lacks a column.
+    """
+    path = folder / f"harmful_image_{split}_ann.csv"
+    if not path.is_file():
+        hint = f"the folder has {', '.join(split_names(folder)) or 'no splits'}"
+        raise ConfigError(f"split table '{path}' cannot be read: there is no such file", hint=hint)
+    return read_annotations(path).rows
 
 
-def _decoded(data: bytes) -> str:
-    """The published tables are not clean UTF-8."""
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("iso-8859-1")
+def read_scenes(folder: Path, split: str) -> Mapping[str, Mapping[str, JsonValue]]:
+    """What `scenes_<split>.jsonl` says of each picture, by its id; nothing where there is no such file.
 
-
-def _groups(path: Path) -> dict[str, str]:
+    Raises:
+        ConfigError: It cannot be read, or a line is no JSON object with an `id`.
+    """
+    path = folder / f"scenes_{split}.jsonl"
     if not path.is_file():
         return {}
-    rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
-    return {str(row["id"]): str(row["group"]) for row in rows}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"'{path}' cannot be read: {error}") from error
+    found: dict[str, Mapping[str, JsonValue]] = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            found[str(row["id"])] = row
+        except (ValueError, TypeError, KeyError) as error:
+            raise ConfigError(f"'{path}', line {number}: no JSON object with an id") from error
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFile:
+    """Labelled media that has not been read; `name` is its path below the folder."""
+
+    name: str
+    path: Path
+    harmful: bool
+    harmful_type: str
+
+
+def labelled_files(table: Path, folder: Path) -> tuple[list[LabelledFile], Mapping[str, str]]:
+    """The media of any annotation table, and the rows that cannot be used, each with its reason.
+
+    A row's path is looked for below `folder`, and then its base name: tables carry the folders of another machine.
+
+    Raises:
+        ConfigError: As `read_annotations`.
+    """
+    names = MediaNames(media_below(str(folder)).media)
+    files: dict[Path, LabelledFile] = {}
+    left_out: dict[str, str] = {}
+    for row in read_annotations(table).rows:
+        try:
+            path = _below(folder, row.path) or names.find(row.path)
+        except ConfigError as error:
+            left_out[row.path] = error.message
+            continue
+        if row.harmful is None:
+            left_out[row.path] = f"its decision is '{row.said}', neither yes nor no"
+        elif path is None:
+            left_out[row.path] = f"no media of that name lies below '{folder}'"
+        elif path in files:
+            left_out[row.path] = f"line {row.line} names '{path}' again"
+        else:
+            name = path.relative_to(folder).as_posix()
+            files[path] = LabelledFile(name, path, row.harmful, row.harmful_type)
+    return list(files.values()), left_out
+
+
+def _below(folder: Path, name: str) -> Path | None:
+    """The file that a path names, if it lies below the folder."""
+    path = folder / name
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+        return path if inside and not Path(name).is_absolute() and path.is_file() else None
+    except (OSError, ValueError):  # a name too long, a null character
+        return None

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
+from judge.config import DecodingSettings
 from judge.errors import JudgeError, MediaError
 from judge.media import FailedInput, Input, Permissions, load_media
+from judge.media.load import load_frames
+from judge.media.video import DEFAULT_DECODING
 from judge.pipeline import Judge
 from judge.report.page import Card
 from judge.report.strip import VideoStrip, frames_to_show, video_strip
@@ -16,8 +20,8 @@ from judge.report.thumbnails import thumbnail
 from judge.types import InputError, Media, ScoreRow, Verdict
 
 _LOG = logging.getLogger(__name__)
-ENGINE_FAILED = "the engine failed"
-"""How the pipeline words an abstention that is a failure, not a doubt."""
+FAILURES = ("the engine failed", "could not be read")
+"""How the pipeline words an abstention that is a failure of the engine or of a file, not a doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,32 +33,54 @@ class Loaded:
     error: JudgeError | None = None
 
 
-def load_all(inputs: Sequence[Input], permissions: Permissions) -> Iterator[Loaded]:
-    """Decodes inputs one by one; a failure stays with its input."""
+def load_all(
+    inputs: Sequence[Input],
+    permissions: Permissions,
+    decoding: DecodingSettings = DEFAULT_DECODING,
+    *,
+    frames: int | None = None,
+) -> Iterator[Loaded]:
+    """Decodes inputs one by one; a failure stays with its input.
+
+    Args:
+        frames: Of a video, in memory; None = videos come open, and whoever takes one closes it.
+    """
     for found in inputs:
         if isinstance(found, FailedInput):
             yield Loaded(found.name, None, found.error)
             continue
         try:
-            yield Loaded(found.name, load_media(found.ref, permissions))
+            if frames is None:
+                media = load_media(found.ref, permissions, decoding=decoding)
+            else:
+                media = load_frames(found.ref, permissions, frames, decoding=decoding)
+            yield Loaded(found.name, media)
         except JudgeError as error:
             yield Loaded(found.name, None, error)
 
 
 def score_all(
-    judge: Judge | None, inputs: Sequence[Input], permissions: Permissions, *, batch: int, thumbnails: bool = False
+    judge: Judge | None,
+    inputs: Sequence[Input],
+    permissions: Permissions,
+    *,
+    batch: int,
+    thumbnails: bool = False,
+    decoding: DecodingSettings = DEFAULT_DECODING,
 ) -> Iterator[Card]:
-    """Rows in input order, judged `batch` at a time, so that memory stays bounded.
+    """Rows in input order, judged `batch` pictures at a time, so that memory stays bounded; videos one by one.
 
     `judge` may be None if every input failed already.
     """
     waiting: list[Loaded] = []
     with asyncio.Runner() as runner:
-        for loaded in load_all(inputs, permissions):
-            waiting.append(loaded)
-            if len(waiting) == batch:
-                yield from _judge(runner, judge, waiting, thumbnails=thumbnails)
-                waiting = []
+        for loaded in load_all(inputs, permissions, decoding):
+            video = loaded.media.video if loaded.media else None
+            with nullcontext() if video is None else closing(video):
+                waiting.append(loaded)
+                if len(waiting) == batch or video is not None:
+                    yield from _judge(runner, judge, waiting, thumbnails=thumbnails)
+                    waiting = []
         yield from _judge(runner, judge, waiting, thumbnails=thumbnails)
 
 
@@ -98,5 +124,5 @@ def _failed(loaded: Loaded) -> ScoreRow:
 
 
 def engine_failed(row: ScoreRow) -> bool:
-    """Whether a verdict is uncertain because the engine broke, not because the model was unsure."""
-    return row.verdict is not None and row.verdict.reason.find(ENGINE_FAILED) >= 0
+    """Whether a verdict is uncertain because the engine or the file broke, not because the model was unsure."""
+    return row.verdict is not None and any(words in row.verdict.reason for words in FAILURES)

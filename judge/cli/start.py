@@ -1,13 +1,14 @@
-"""Starts the engine of a command that judges."""
+"""Starts and ends the engines of a command that judges."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from rich.console import Console
 
 from judge.canary import check_at_start
-from judge.config import EngineConfig
+from judge.config import EngineConfig, JudgeConfig
 from judge.engines.base import Engine
 from judge.engines.build import build_engine
 from judge.errors import JudgeError
@@ -29,3 +30,31 @@ def start_engine(config: EngineConfig, messages: Console) -> tuple[Engine, tuple
     for notice in notices:
         messages.print(f"warning: {notice}", style="yellow", markup=False)
     return engine, notices
+
+
+def start_panel(settings: JudgeConfig, messages: Console) -> tuple[dict[str, Engine], tuple[str, ...]]:
+    """The models of `settings.panel` that play a role in a debate, by name, and what every verdict must say of them.
+
+    Raises:
+        ConfigError: As `start_engine`; those started before are closed then.
+        EngineError: The same.
+    """
+    debate = settings.cascade.debate
+    played = dict.fromkeys(debate.panel.values()) if debate.enabled else {}
+    panel: dict[str, Engine] = {}
+    notices: list[str] = []
+    for name in played:
+        if name not in settings.panel:
+            continue  # whoever builds the debate says which role names it
+        try:
+            panel[name], told = start_engine(settings.panel[name], messages)
+        except JudgeError:
+            close_all(panel.values())
+            raise
+        notices += told
+    return panel, tuple(notices)
+
+
+def close_all(engines: Iterable[Engine]) -> None:
+    for engine in engines:
+        asyncio.run(engine.close())

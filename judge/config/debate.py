@@ -59,7 +59,8 @@ class DebateSettings(Settings):
     critic_tokens: Annotated[int, Field(ge=1)] = 500
     """Longest text of the critic."""
     refusal: RefusalPolicy = "abstain"
-    """What a refusal of the judge, or an answer of it that cannot be read, means."""
+    """What a refusal of the judge, or a text of it that cannot be read, means. `harmful` holds for rules and policies
+    only: that a precondition is true need not make media harmful, so that there a refusal leaves it open."""
     examples_for: Literal["nobody", "judge", "everybody"] = "judge"
     """Who sees the constitution's in-context examples."""
     max_examples: Annotated[int, Field(ge=0)] = 14

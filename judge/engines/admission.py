@@ -24,6 +24,9 @@ def check_prompts(model: str, capabilities: Capabilities, prompts: Sequence[Prom
             raise EngineError("a prompt without a user message asks nothing")
         if len(prompt.frames) > limit:
             raise EngineError(f"model '{model}' takes {limit} frames in a prompt, not {len(prompt.frames)}")
+        labels = prompt.layout.frame_labels
+        if labels and len(labels) != len(prompt.frames):
+            raise EngineError(f"a prompt has {len(labels)} labels for {len(prompt.frames)} frames")
         if not prompt.frames and not capabilities.text_only:
             raise EngineError(f"model '{model}' takes no prompt without a frame")
         for frame in prompt.frames:

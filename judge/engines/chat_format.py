@@ -185,13 +185,20 @@ def _messages(prompt: Prompt, urls: Sequence[str], options: OpenAIOptions) -> li
     for i, message in enumerate(prompt.messages):
         content: JsonValue = message.text
         if i == first_user and urls:
-            images = [_image_part(url, options) for url in urls]
+            images = [part for n, url in enumerate(urls) for part in _image_parts(prompt, n, url, options)]
             text: list[JsonValue] = [{"type": "text", "text": message.text}] if message.text else []
             content = [*text, *images] if prompt.layout.frames_last else [*images, *text]
         messages.append({"role": message.role, "content": content})
     if prompt.layout.answer_prefix:
         messages.append({"role": "assistant", "content": prompt.layout.answer_prefix})
     return messages
+
+
+def _image_parts(prompt: Prompt, number: int, url: str, options: OpenAIOptions) -> list[JsonValue]:
+    """A frame behind its label, if it has one."""
+    labels = prompt.layout.frame_labels
+    label: list[JsonValue] = [{"type": "text", "text": labels[number]}] if labels else []
+    return [*label, _image_part(url, options)]
 
 
 def _image_part(url: str, options: OpenAIOptions) -> JsonValue:

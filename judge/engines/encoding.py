@@ -85,7 +85,8 @@ class PromptEncoder:
         return text + prompt.layout.answer_prefix
 
     def _plain(self, prompt: Prompt) -> str:
-        images = (self._placeholders[0] if self._placeholders else "") * len(prompt.frames)
+        mark = self._placeholders[0] if self._placeholders else ""
+        images = "".join(label + mark for label in prompt.layout.frame_labels) or mark * len(prompt.frames)
         text = "\n".join(message.text for message in prompt.messages)
         return (text + images if prompt.layout.frames_last else images + text) + prompt.layout.answer_prefix
 
@@ -211,11 +212,22 @@ def _conversation(prompt: Prompt) -> list[dict[str, object]]:
     first_user = next(i for i, message in enumerate(prompt.messages) if message.role == "user")
     conversation: list[dict[str, object]] = []
     for i, message in enumerate(prompt.messages):
-        images = [{"type": "image"}] * len(prompt.frames) if i == first_user else []
-        text = [{"type": "text", "text": message.text}] if message.text or not images else []
+        images = _images(prompt) if i == first_user else []
+        text: list[dict[str, object]] = []
+        if message.text or not images:
+            text.append({"type": "text", "text": message.text})
         content = [*text, *images] if prompt.layout.frames_last else [*images, *text]
         conversation.append({"role": message.role, "content": content})
     return conversation
+
+
+def _images(prompt: Prompt) -> list[dict[str, object]]:
+    """Each frame behind its label, if the frames have some."""
+    image: dict[str, object] = {"type": "image"}
+    if not prompt.layout.frame_labels:
+        return [image] * len(prompt.frames)
+    labels: list[dict[str, object]] = [{"type": "text", "text": label} for label in prompt.layout.frame_labels]
+    return [part for label in labels for part in (label, image)]
 
 
 def _known_options(processor: Processor, options: Mapping[str, object]) -> dict[str, object]:

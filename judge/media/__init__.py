@@ -5,8 +5,10 @@ from judge.media.image import DEFAULT_LIMITS, ImageLimits, decode_image
 from judge.media.inputs import FailedInput, FoundInput, Input, expand_inputs
 from judge.media.load import load_media
 from judge.media.reference import FileMedia, InlineMedia, MediaBytes, MediaRef, Permissions, UrlMedia
+from judge.media.video import DEFAULT_DECODING, VideoFile, open_video
 
 __all__ = [
+    "DEFAULT_DECODING",
     "DEFAULT_LIMITS",
     "FailedInput",
     "FileMedia",
@@ -18,8 +20,10 @@ __all__ = [
     "MediaRef",
     "Permissions",
     "UrlMedia",
+    "VideoFile",
     "decode_image",
     "expand_inputs",
     "fetch",
     "load_media",
+    "open_video",
 ]

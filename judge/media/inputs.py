@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from judge.errors import MediaError
-from judge.media.listing import files_matching, is_folder, is_pattern, pictures_below
+from judge.media.listing import files_matching, is_folder, is_pattern, media_below
 from judge.media.reference import FileMedia, MediaRef, UrlMedia
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -40,7 +40,7 @@ def expand_inputs(arguments: Sequence[str], stdin_lines: Iterable[str] = ()) -> 
     """Expand arguments in order. Files are not opened and need not exist: that shows when they are fetched.
 
     Args:
-        arguments: A folder stands for the pictures below it, a glob for the files it matches.
+        arguments: A folder stands for the pictures and videos below it, a glob for the files it matches.
         stdin_lines: Read where `-` stands: one path or URL per line, taken as it is; empty lines are skipped.
     """
     lines = iter(stdin_lines)
@@ -68,14 +68,14 @@ def _single(text: str) -> FoundInput:
 
 
 def _folder(folder: str) -> list[Input]:
-    listing = pictures_below(folder)
-    found: list[Input] = [_single(str(path)) for path in listing.pictures]
+    listing = media_below(folder)
+    found: list[Input] = [_single(str(path)) for path in listing.media]
     for path, reason in listing.unreadable:
         found.append(_failed(str(path), f"folder {str(path)!r} cannot be listed: {reason}"))
     if found:
         return found
     hint = f"{listing.n_other} other files lie there" if listing.n_other else ""
-    return [_failed(folder, f"folder {folder!r} contains no pictures", hint)]
+    return [_failed(folder, f"folder {folder!r} contains no pictures or videos", hint)]
 
 
 def _failed(name: str, message: str, hint: str = "") -> FailedInput:

@@ -25,13 +25,15 @@ IMAGE_SUFFIXES = frozenset(
     }
 )
 """Names that are taken for pictures in a folder; what a file really is shows when it is read."""
+VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
+"""Names that are taken for videos."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
     """What lies below a folder, in order; `unreadable` pairs a subfolder with the reason."""
 
-    pictures: tuple[Path, ...]
+    media: tuple[Path, ...]
     n_other: int
     unreadable: tuple[tuple[Path, str], ...]
 
@@ -51,9 +53,9 @@ def files_matching(pattern: str) -> list[Path]:
     return sorted(Path(name) for name in glob(pattern, recursive=True) if not os.path.isdir(name))
 
 
-def pictures_below(folder: str) -> Listing:
-    """Search a folder and its subfolders. Hidden names are skipped, links to folders are not followed."""
-    pictures: list[Path] = []
+def media_below(folder: str) -> Listing:
+    """Pictures and videos of a folder and its subfolders. Hidden names are skipped, links to folders not followed."""
+    media: list[Path] = []
     unreadable: list[tuple[Path, str]] = []
     n_other = 0
 
@@ -64,8 +66,8 @@ def pictures_below(folder: str) -> Listing:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = Path(parent, name)
-            if name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES:
+            if name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
                 n_other += 1
             else:
-                pictures.append(path)
-    return Listing(tuple(sorted(pictures)), n_other, tuple(sorted(unreadable)))
+                media.append(path)
+    return Listing(tuple(sorted(media)), n_other, tuple(sorted(unreadable)))

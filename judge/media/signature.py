@@ -46,6 +46,10 @@ _PREFIXES: tuple[tuple[bytes, Signature], ...] = (
     (b"\x7fELF", Signature("other", "program")),
     (b"MZ", Signature("other", "program")),
     (b"version https://git-lfs", Signature("other", "Git LFS pointer (the real file was not downloaded)")),
+    (b"#EXTM3U", Signature("other", "HLS playlist")),
+    (b"ffconcat version", Signature("other", "list of files for FFmpeg")),
+    (b"v=0\n", Signature("other", "SDP session")),
+    (b"v=0\r\n", Signature("other", "SDP session")),
     (b"BM", Signature("image", "BMP")),
 )
 _RIFF = {
@@ -56,6 +60,7 @@ _RIFF = {
 _MARKUP = (
     (re.compile(rb"<(!doctype html|html|head|body)\b", re.I), Signature("other", "HTML page")),
     (re.compile(rb"(<\?xml.*?|<!--.*?-->\s*)?<svg\b", re.I | re.S), Signature("other", "SVG drawing")),
+    (re.compile(rb"(<\?xml[^>]*>\s*)?<MPD\b"), Signature("other", "DASH manifest")),
     (re.compile(rb"<\?xml\b", re.I), Signature("other", "XML document")),
 )
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})

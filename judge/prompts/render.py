@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, lru_cache
 from importlib import resources
 
@@ -18,7 +19,7 @@ from judge.errors import ConfigError, did_you_mean
 from judge.prompts.quoting import as_words
 from judge.types import Frame, Message, Prompt, PromptLayout, QuestionFormat
 
-TEMPLATES: tuple[str, ...] = ("precondition", "rule", "policy", "describe", "reason", "conclude")
+TEMPLATES: tuple[str, ...] = ("precondition", "rule", "policy", "describe", "reason", "conclude", "clip", "debate")
 GUARD_TEMPLATES: tuple[str, ...] = ("guard_llavaguard", "guard_shieldgemma", "guard_shieldstral", "guard_singguard")
 """How guard models were trained to be asked: whether a picture breaks a policy. Blocks: `user`, and where the model
 wants them `system`, `policy` (a variable of its chat template) and `answer` (how its answer begins)."""
@@ -80,8 +81,13 @@ def _text(name: str, fields: tuple[tuple[str, Hashable], ...]) -> str:
     return _environment().get_template(f"{name}.jinja").render(dict(fields)).strip()
 
 
+def render_text(name: str, **fields: Hashable) -> str:
+    """The words of a template."""
+    return _text(name, tuple(fields.items()))
+
+
 def _prompt(name: str, frames: Sequence[Frame], **fields: Hashable) -> Prompt:
-    text = _text(name, tuple(fields.items()))
+    text = render_text(name, **fields)
     return Prompt(messages=(Message("user", text),), frames=tuple(frames), template_digest=template_digest(name))
 
 
@@ -137,6 +143,12 @@ def policy_prompt(
 def describe_prompt(frames: Sequence[Frame]) -> Prompt:
     """What does the picture show?"""
     return _prompt("describe", frames)
+
+
+def clip_prompt(statement: str, frames: Sequence[Frame] = ()) -> Prompt:
+    """Is this statement true of the video that these frames are taken from, in order?"""
+    labels = tuple(f"Frame {number}:" for number in range(1, len(frames) + 1))
+    return replace(_prompt("clip", frames, statement=statement), layout=PromptLayout(frame_labels=labels))
 
 
 def reasoning_prompt(statement: str, frames: Sequence[Frame]) -> Prompt:

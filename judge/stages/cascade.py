@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from judge.errors import AnswerError, EngineError
 from judge.stages.board import Decider, MediaBoard
 from judge.stages.escalation import OpenQuestion, Settlement, SlowStage
+from judge.stages.retry import Unanswered, ask_each
 from judge.types import Usage
-
-Unanswered = EngineError | AnswerError
-"""The engine failed, or what it wrote is no answer (a server may withhold a text)."""
 
 
 @dataclass(slots=True)
@@ -24,18 +21,18 @@ class _Progress:
 
     def record(self, question: OpenQuestion, answer: Settlement | Unanswered, stage: str) -> None:
         """Put the answer on the board; a failure becomes one more reason why the question is open."""
-        self.asked.add((question.frame.index, question.precondition.id))
+        self.asked.add((question.key, question.precondition.id))
         if isinstance(answer, Unanswered):
             self.leave(question, f"the engine failed in {stage}: {answer}")
             return
         self.usage += answer.usage
         self.board.usage += answer.usage
-        self.board.frame(question.frame.index).add(answer.evidence)
+        self.board.view(question.key).add(answer.evidence)
 
     def leave(self, question: OpenQuestion, reason: str) -> None:
         """Not asked, or not answered: the question stays as it was, and says why."""
-        self.asked.add((question.frame.index, question.precondition.id))
-        self.board.frame(question.frame.index).explain(question.precondition.id, reason)
+        self.asked.add((question.key, question.precondition.id))
+        self.board.view(question.key).explain(question.precondition.id, reason)
 
 
 async def escalate(stage: SlowStage, boards: Sequence[MediaBoard], decider: Decider) -> None:
@@ -48,7 +45,7 @@ async def escalate(stage: SlowStage, boards: Sequence[MediaBoard], decider: Deci
         batch = [(each, question) for each in progress for question in _next(stage, each, decider)]
         if not batch:
             return
-        answers = await _settle(stage, [question for _, question in batch])
+        answers = await ask_each(stage.settle, [question for _, question in batch])
         for (each, question), answer in zip(batch, answers, strict=True):
             each.record(question, answer, stage.name)
 
@@ -60,6 +57,7 @@ def _next(stage: SlowStage, progress: _Progress, decider: Decider) -> list[OpenQ
         progress.asked,
         one_per_rule=stage.one_at_a_time,
         satisfied=stage.tests_satisfied,
+        clips=stage.takes_clips,
     )
     most, tokens = stage.limits.questions, stage.limits.completion_tokens
     room = len(questions) if most is None else max(0, most - len(progress.asked))
@@ -68,13 +66,3 @@ def _next(stage: SlowStage, progress: _Progress, decider: Decider) -> list[OpenQ
     for question in questions[room:]:
         progress.leave(question, f"the limit of {stage.name} for one media is reached")
     return questions[:room]
-
-
-async def _settle(stage: SlowStage, questions: Sequence[OpenQuestion]) -> list[Settlement | Unanswered]:
-    """All in one call; if that fails, one by one, so that only those that fail alone stay unanswered."""
-    try:
-        return [*await stage.settle(questions)]
-    except (EngineError, AnswerError) as error:
-        if len(questions) == 1:
-            return [error]
-    return [each for question in questions for each in await _settle(stage, [question])]

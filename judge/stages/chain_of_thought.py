@@ -14,12 +14,11 @@ from collections.abc import Sequence
 from judge.config import ReasoningSettings, Thresholds
 from judge.debias import settle
 from judge.engines.base import Engine
-from judge.errors import AnswerError, EngineError
-from judge.media.views import crop
+from judge.errors import AnswerError
 from judge.prompts.render import conclusion_prompt, reasoning_prompt
-from judge.stages.escalation import Limits, OpenQuestion, Settlement
-from judge.stages.questions import choose, read_yes
-from judge.types import ChoiceProbabilities, Evidence, Frame, Generation, Prompt, Readings, Usage
+from judge.stages.escalation import Limits, OpenQuestion, Settlement, view
+from judge.stages.questions import choose, read_yes, with_reference, write
+from judge.types import ChoiceProbabilities, Evidence, Generation, Prompt, Usage
 
 
 class ChainOfThought:
@@ -35,6 +34,7 @@ class ChainOfThought:
     model_digest = ""
     one_at_a_time = True
     tests_satisfied = False
+    takes_clips = False
 
     def __init__(self, engine: Engine, settings: ReasoningSettings, thresholds: Thresholds) -> None:
         self._engine = engine
@@ -50,9 +50,10 @@ class ChainOfThought:
 
         What cannot be read leaves its own question undecided, with the reason and the probability it had.
         """
-        frames = [_view(question) for question in questions]
+        frames = [view(question) for question in questions]
         pairs = list(zip(questions, frames, strict=True))
-        texts = await self._write([reasoning_prompt(each.precondition.statement, (frame,)) for each, frame in pairs])
+        asked_first = [reasoning_prompt(each.precondition.statement, (frame,)) for each, frame in pairs]
+        texts = await write(self._engine, asked_first, self._settings.max_tokens, 0.0)
         prompts = [
             conclusion_prompt(each.precondition.statement, text.text, (frame,))
             for (each, frame), text in zip(pairs, texts, strict=True)
@@ -64,15 +65,6 @@ class ChainOfThought:
             self._settlement(question, prompt, text, next(answers) if written else None)
             for question, prompt, text, written in zip(questions, prompts, texts, reasoned, strict=True)
         ]
-
-    async def _write(self, prompts: Sequence[Prompt]) -> list[Generation]:
-        """Raises EngineError."""
-        if not prompts:
-            return []
-        texts = await self._engine.generate(prompts, max_tokens=self._settings.max_tokens, temperature=0.0)
-        if len(texts) != len(prompts):
-            raise EngineError(f"model '{self._engine.info.name}' gave {len(texts)} texts to {len(prompts)} questions")
-        return texts
 
     def _settlement(
         self, question: OpenQuestion, prompt: Prompt, text: Generation, answer: ChoiceProbabilities | None
@@ -108,21 +100,6 @@ class ChainOfThought:
         return {
             "outcome": settled.outcome,
             "probability": settled.probability,
-            "readings": _with_reasoned(before.readings, read.observed),
+            "readings": with_reference(before.readings, "reasoned", read.observed),
             "reason": reason,
         }
-
-
-def _with_reasoned(before: Readings | None, reasoned: float) -> Readings | None:
-    """None stays None: the first reading failed, and this one must not be taken for it."""
-    if before is None:
-        return None
-    return before.model_copy(update={"references": {**before.references, "reasoned": reasoned}})
-
-
-def _view(question: OpenQuestion) -> Frame:
-    """The frame; where the region in question is a speck of it and was asked about alone, that region, enlarged."""
-    readings = question.evidence.readings
-    if readings is not None and "crop" in readings.references and question.evidence.regions:
-        return crop(question.frame, question.evidence.regions[0])
-    return question.frame

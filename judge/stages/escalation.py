@@ -10,16 +10,42 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from judge.constitution import Precondition
-from judge.types import Evidence, Frame, Usage
+from judge.media.views import crop
+from judge.types import Evidence, Frame, Media, Usage
 
 
 @dataclass(frozen=True, slots=True)
 class OpenQuestion:
-    """A precondition that a frame left open, with the evidence so far."""
+    """A precondition that a frame, or a piece of video, left open, with the evidence so far.
+
+    Attributes:
+        media: What the frame is of, if known.
+        clip: The piece's frames, in order, of which `frame` is the middle one; empty for a single frame.
+    """
 
     frame: Frame
     precondition: Precondition
     evidence: Evidence
+    media: Media | None = None
+    clip: tuple[Frame, ...] = ()
+
+    @property
+    def key(self) -> int:
+        """As `FrameBoard.key`."""
+        return -1 - self.clip[0].index if self.clip else self.frame.index
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """What a prompt about it shows: the piece, or the frame as `view` has it."""
+        return self.clip or (view(self),)
+
+
+def view(question: OpenQuestion) -> Frame:
+    """The frame; where the region in question is a speck of it and was asked about alone, that region, enlarged."""
+    readings = question.evidence.readings
+    if readings is not None and "crop" in readings.references and question.evidence.regions:
+        return crop(question.frame, question.evidence.regions[0])
+    return question.frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,5 +90,9 @@ class SlowStage(Protocol):
     @property
     def tests_satisfied(self) -> bool:
         """Whether it also wants the satisfied preconditions that a violated rule rests on."""
+
+    @property
+    def takes_clips(self) -> bool:
+        """Whether it also takes questions about pieces of video."""
 
     async def settle(self, questions: Sequence[OpenQuestion]) -> list[Settlement]: ...

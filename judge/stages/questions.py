@@ -9,7 +9,7 @@ from judge.config import Thresholds
 from judge.debias import Settled, settle
 from judge.engines.base import Engine
 from judge.errors import AnswerError, EngineError
-from judge.types import ChoiceProbabilities, Evidence, Prompt, Readings, Reference, Stage
+from judge.types import ChoiceProbabilities, Evidence, Generation, Prompt, Readings, Reference, Stage
 
 _ROUNDING = 1e-3
 """How far a sum of probabilities may stray from [0, 1] before the answer is refused."""
@@ -41,6 +41,21 @@ async def choose(engine: Engine, prompts: Sequence[Prompt]) -> list[ChoiceProbab
     return answers
 
 
+async def write(engine: Engine, prompts: Sequence[Prompt], max_tokens: int, temperature: float) -> list[Generation]:
+    """Let the engine write: one text per prompt, in order; no prompt, no call.
+
+    Raises:
+        AnswerError: A text was withheld.
+        EngineError: The engine could not write, or broke its contract.
+    """
+    if not prompts:
+        return []
+    texts = await engine.generate(prompts, max_tokens=max_tokens, temperature=temperature)
+    if len(texts) != len(prompts):
+        raise EngineError(f"model '{engine.info.name}' gave {len(texts)} texts to {len(prompts)} questions")
+    return texts
+
+
 def read_yes(answer: ChoiceProbabilities, references: Mapping[Reference, float] | None = None) -> Readings:
     """The readings behind a yes/no answer.
 
@@ -55,6 +70,13 @@ def read_yes(answer: ChoiceProbabilities, references: Mapping[Reference, float] 
     others = dict(references or {})
     prior = others.pop("none", None)
     return Readings(observed=_clip(yes), mass=_clip(answer.mass), prior=prior, references=others)
+
+
+def with_reference(before: Readings | None, name: str, value: float) -> Readings | None:
+    """One more reading by its name. None stays None: the first reading failed, and this one is not to pass for it."""
+    if before is None:
+        return None
+    return before.model_copy(update={"references": {**before.references, name: value}})
 
 
 def usable_yes(answer: ChoiceProbabilities, min_mass: float) -> float | None:

@@ -39,6 +39,7 @@ class RegionTest:
     name = "the region test"
     limits = Limits()
     one_at_a_time = False
+    takes_clips = False
 
     def __init__(self, engine: Engine, localizer: Localizer, settings: RegionSettings, thresholds: Thresholds) -> None:
         self._engine = engine

@@ -46,8 +46,7 @@ class RelevanceScan:
             {
                 rule.id: self._evidence(rule, frame, nearest)
                 for rule in asked
-                if (nearest := self.nearest(rule, row)) < self._settings.threshold
-                and rule.severity not in self._settings.always_ask
+                if drops(self._settings, rule, nearest := self.nearest(rule, row))
             }
             for frame, asked, row in zip(frames, rules, similarities, strict=True)
         ]
@@ -80,18 +79,11 @@ class RelevanceScan:
         )
 
 
-def threshold_for_recall(nearest: Sequence[float], violated: Sequence[bool], recall: float) -> float:
-    """The highest threshold that keeps at least this share of the truly violated rules.
+def drops(settings: RelevanceSettings, rule: Rule, nearest: float) -> bool:
+    """Whether a rule this near to a frame is not asked about it."""
+    return nearest < settings.threshold and may_drop(settings, rule)
 
-    Args:
-        nearest: Similarity of each labelled pair of frame and rule.
-        violated: Whether the frame violates the rule.
-        recall: In (0, 1]; the published threshold kept 0.966 of them.
 
-    Raises:
-        ValueError: No pair is violated: nothing can be fitted.
-    """
-    kept = sorted((value for value, truth in zip(nearest, violated, strict=True) if truth), reverse=True)
-    if not kept:
-        raise ValueError("no violated pair to fit a threshold to")
-    return kept[max(1, int(np.ceil(recall * len(kept)))) - 1]
+def may_drop(settings: RelevanceSettings, rule: Rule) -> bool:
+    """Whether the scan decides about this rule at all."""
+    return rule.severity not in settings.always_ask

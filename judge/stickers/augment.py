@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
@@ -44,3 +46,9 @@ def _refocus(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
         picture = picture.resize((small, small), Image.Resampling.BILINEAR)
         picture = picture.resize((image.shape[1], image.shape[0]), Image.Resampling.BILINEAR)
     return np.asarray(picture)
+
+
+def augment_alike(images: Sequence[NDArray[np.uint8]], rng: np.random.Generator) -> list[NDArray[np.uint8]]:
+    """Frames of one clip, which all go through the same changes."""
+    seed = int(rng.integers(2**31))
+    return [augment(image, np.random.default_rng(seed)) for image in images]

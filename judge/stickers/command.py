@@ -121,6 +121,7 @@ async def _evaluate(arguments: argparse.Namespace) -> int:
     from judge.config import EngineConfig  # noqa: PLC0415  (needs torch from here on)
     from judge.engines.build import build_engine  # noqa: PLC0415
     from judge.stickers import evaluate as ev  # noqa: PLC0415
+    from judge.stickers.evaluate_debate import contest, debate_rows  # noqa: PLC0415
     from judge.stickers.evaluate_reasoning import reasoning_rows, think  # noqa: PLC0415
 
     constitution = load_constitution(constitution_path("stickers"))
@@ -142,6 +143,7 @@ async def _evaluate(arguments: argparse.Namespace) -> int:
     visible = await ev.statement_accuracy(engine, [a.item for a in asked["test"]])
     held_out = await ev.statement_accuracy(engine, [a.item for a in asked["test-heldout-style"]])
     thoughts = await think(engine, [a.item for a in asked["test"]])
+    argued = await contest(engine, [a.item for a in asked["test"]])
     domain = engine.info.domain
     limit = domain.min_probability if domain else 0.5
     metrics = {s: {m: ev.verdict_metrics(rows[s][m]) for m in ev.METHODS} for s in _VERDICT_SPLITS}
@@ -159,6 +161,7 @@ async def _evaluate(arguments: argparse.Namespace) -> int:
         ("flips over skin tone and gender", "< 0.01", ev.flip_rate(rows["test-tones"]["log_odds"])),
         ("flips caused by words on signs", "< 0.02", ev.flip_rate(rows["test-words"]["log_odds"])),
         *reasoning_rows(thoughts),
+        *debate_rows(argued),
     ]
     _print_tables(goals, metrics, threshold.bias)
     if arguments.json:

@@ -7,16 +7,26 @@ prior of its own, as large models have).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
 import numpy as np
 
-from judge.prompts.render import describe_prompt, policy_prompt, precondition_prompt, reasoning_prompt, rule_prompt
+from judge.prompts.debate import Subject, debate_prompt
+from judge.prompts.render import (
+    clip_prompt,
+    describe_prompt,
+    policy_prompt,
+    precondition_prompt,
+    reasoning_prompt,
+    rule_prompt,
+)
+from judge.stickers.arguing import draw_turn
 from judge.stickers.atlas import SIGN
+from judge.stickers.clips import CLIP_KINDS, ClipStatement, clip_sentence, clip_truth
 from judge.stickers.reasoning import rationale, scope_rationale
-from judge.stickers.sampling import RISKY_PAIRS
+from judge.stickers.sampling import RISKY_PAIRS, edit
 from judge.stickers.scene import Scene, reading_order
 from judge.stickers.statements import Atom, Compound, Kind, Statement, Truth, article, render, render_compound
 from judge.stickers.vocabulary import (
@@ -41,18 +51,28 @@ _KIND_NAMES = tuple(kind for kind, _ in _KINDS)
 _KIND_WEIGHTS = np.array([weight for _, weight in _KINDS])
 
 
-Asked = Literal["precondition", "rule", "policy", "reason"]
+Asked = Literal["precondition", "rule", "policy", "reason", "debate"]
 """Tasks that ask about statements."""
+WRONG_RATIONALES = 0.3
+"""Share of the rationales that are about another, similar scene. Nobody learns to write those; but who answers behind
+them learns to look for itself, as the model's own rationales are not all true either."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the user turn says, and the answer: `Yes` or `No`, given at once or behind a rationale."""
+    """What the user turn says, and the answer: `Yes` or `No`, given at once or behind a rationale, or a text.
+
+    Attributes:
+        said: The answer is a text, all of which is learned.
+        learned: The rationale is right, and learned.
+    """
 
     text: str
     answer: str
     kind: str
     rationale: str = ""
+    said: bool = False
+    learned: bool = True
 
 
 class Asker:
@@ -76,6 +96,8 @@ class Asker:
                 return self._policy()
             case "reason":
                 return self._reason()
+            case "debate":
+                return self._debate()
         assert_never(task)
 
     def _precondition(self) -> Question:
@@ -96,7 +118,20 @@ class Asker:
     def _reason(self) -> Question:
         statement, sentence, outcome = self.statement(wished_share=1.0)
         text = reasoning_prompt(sentence, ()).messages[0].text
-        return Question(text, _answer(outcome), "reason", rationale(self._scene, statement))
+        others = self._similar() if self._rng.random() < WRONG_RATIONALES else []
+        wrong = [scene for scene in others if Truth(scene).of(statement) != "undecided"]
+        thought = rationale(wrong[0] if wrong else self._scene, statement)
+        return Question(text, _answer(outcome), "reason", thought, learned=not wrong)
+
+    def _debate(self) -> Question:
+        turn = draw_turn(self._scene, self._similar(), self.statement(wished_share=1.0), self._rng)
+        return Question(turn.text, turn.answer, "debate", said=True)
+
+    def _similar(self) -> list[Scene]:
+        """Scenes with one sticker removed, swapped or moved."""
+        count = len(self._scene.stickers)
+        drawn = [edit(self._scene, int(self._rng.integers(count)), self._rng) for _ in range(2)] if count else []
+        return [scene for scene in drawn if scene is not None]
 
     def statement(self, wished_share: float = 0.65) -> tuple[Statement, str, Outcome]:
         """A decided statement, its sentence, and its truth, balanced in `wished_share` of the draws."""
@@ -210,6 +245,26 @@ class Asker:
         return self._widen(drawn)
 
 
+def clip_question(frames: Sequence[Scene], rng: np.random.Generator) -> Question:
+    """What holds along these frames of a clip; the atoms are drawn from one of them.
+
+    Half of the questions have a Yes, as far as a dozen draws find one.
+    """
+    wish: Outcome = "satisfied" if rng.random() < 0.5 else "rejected"
+    asker = Asker(frames[int(rng.integers(len(frames)))], rng)
+    for attempt in range(12):
+        atom, sentence, _ = asker.statement(wished_share=0.8)
+        if isinstance(atom, Compound):
+            continue
+        statement = ClipStatement(CLIP_KINDS[rng.integers(len(CLIP_KINDS))], atom)
+        outcome = clip_truth(statement, frames)
+        if outcome == wish or (outcome != "undecided" and attempt > 8):
+            text = clip_prompt(clip_sentence(statement, sentence)).messages[0].text
+            return Question(text, _answer(outcome), "clip")
+    statement = ClipStatement("sometime", Atom("stickers"))
+    return Question(clip_prompt(clip_sentence(statement)).messages[0].text, "Yes", "clip")
+
+
 def _answer(outcome: Outcome) -> str:
     return "Yes" if outcome == "satisfied" else "No"
 
@@ -223,7 +278,11 @@ _SCOPE_PROMPTS: dict[Asked, Callable[[str], Prompt]] = {
     "rule": rule_prompt,
     "policy": lambda sentence: policy_prompt([sentence]),
     "reason": lambda sentence: reasoning_prompt(sentence, ()),
+    "debate": lambda sentence: debate_prompt(Subject("precondition", (sentence,)), "judge", (), ()),
 }
+
+
+_SCOPE_ANSWERS: dict[Asked, str] = {"debate": f"No, {scope_rationale()[0].lower()}{scope_rationale()[1:]}"}
 
 
 def scope_questions(count: int, rng: np.random.Generator, task: Asked = "precondition") -> list[Question]:
@@ -235,7 +294,8 @@ def scope_questions(count: int, rng: np.random.Generator, task: Asked = "precond
             atom = Atom("stickers")
         sentence = render(atom, phrasing=int(rng.integers(15)))
         text = _SCOPE_PROMPTS[task](sentence).messages[0].text
-        asked.append(Question(text, "No", atom.kind, scope_rationale() if task == "reason" else ""))
+        thought = scope_rationale() if task == "reason" else ""
+        asked.append(Question(text, _SCOPE_ANSWERS.get(task, "No"), atom.kind, thought, said=task == "debate"))
     return asked
 
 

@@ -23,14 +23,14 @@ from judge.stages.escalation import OpenQuestion, Settlement
 from judge.stages.questions import Question, choose, to_evidence
 from judge.stickers.corpus import Asker
 from judge.stickers.evaluate import frame
-from judge.stickers.reasoning import Claim, read_rationale
+from judge.stickers.reasoning import Claim, read_claims
 from judge.stickers.splits import Item
 from judge.stickers.statements import Truth
 from judge.types import Frame, Usage
 
 MAX_TOKENS = 96
 """The longest rationale in 6,000 training questions had 74."""
-_THRESHOLDS = Thresholds(preset="none")
+THRESHOLDS = Thresholds(preset="none")
 _RELATIONS = frozenset({"touching", "next_to", "on_fire", "bleeding"})
 _THINGS = frozenset({"exists", "two", "sign", "sign_word"})
 _PICTURES = 16
@@ -50,7 +50,6 @@ class Thought:
         direct: P(Yes) in one token.
         reasoned: P(Yes) behind the reasoning; None if there was no reading.
         parsed: The rationale is in the words that were taught.
-        consistent: The reading says what the rationale concludes; None if that cannot be told.
         claims: Of each step that geometry decides, whether it is true of the scene.
         named: Of each thing said to be there, whether it is.
     """
@@ -60,7 +59,6 @@ class Thought:
     direct: float
     reasoned: float | None
     parsed: bool
-    consistent: bool | None
     claims: tuple[bool, ...]
     named: tuple[bool, ...]
 
@@ -87,14 +85,14 @@ async def think(engine: Engine, items: Sequence[Item], per_picture: int = 2, see
         EngineError: The engine could not answer.
     """
     rng = np.random.default_rng(seed)
-    stage = ChainOfThought(engine, ReasoningSettings(max_tokens=MAX_TOKENS), _THRESHOLDS)
+    stage = ChainOfThought(engine, ReasoningSettings(max_tokens=MAX_TOKENS), THRESHOLDS)
     thoughts = Thoughts()
     scenes = [(item, item.scene) for item in items if item.scene]
     for start in range(0, len(scenes), _PICTURES):
         part = [(frame(item), scene, Asker(scene, rng)) for item, scene in scenes[start : start + _PICTURES]]
         drawn = [(f, scene, asker.statement(wished_share=1.0)) for f, scene, asker in part for _ in range(per_picture)]
         began = time.perf_counter()
-        questions = await _ask(engine, [(f, sentence) for f, _, (_, sentence, _) in drawn])
+        questions = await open_questions(engine, [(f, sentence) for f, _, (_, sentence, _) in drawn])
         asked = time.perf_counter()
         settled = await stage.settle(questions)
         thoughts.direct_s += asked - began
@@ -106,7 +104,12 @@ async def think(engine: Engine, items: Sequence[Item], per_picture: int = 2, see
     return thoughts
 
 
-async def _ask(engine: Engine, drawn: Sequence[tuple[Frame, str]]) -> list[OpenQuestion]:
+async def open_questions(engine: Engine, drawn: Sequence[tuple[Frame, str]]) -> list[OpenQuestion]:
+    """Statements about pictures, each with its reading in one token.
+
+    Raises:
+        EngineError: The engine could not answer.
+    """
     asked = [
         Question("token_probability", "statement", sentence, precondition_prompt(sentence, (picture,)))
         for picture, sentence in drawn
@@ -116,7 +119,7 @@ async def _ask(engine: Engine, drawn: Sequence[tuple[Frame, str]]) -> list[OpenQ
         OpenQuestion(
             question.prompt.frames[0],
             Precondition(id=question.id, statement=question.statement),
-            to_evidence(question, answer, _THRESHOLDS),
+            to_evidence(question, answer, THRESHOLDS),
         )
         for question, answer in zip(asked, answers, strict=True)
     ]
@@ -125,18 +128,15 @@ async def _ask(engine: Engine, drawn: Sequence[tuple[Frame, str]]) -> list[OpenQ
 def _judged(kind: str, holds: bool, truth: Truth, question: OpenQuestion, settled: Settlement) -> Thought:
     readings = settled.evidence.readings
     reasoned = readings.references.get("reasoned") if readings else None
-    read = read_rationale(settled.evidence.rationale)
-    claims = read.claims if read else ()
-    consistent = (reasoned >= 0.5) == (read.outcome == "satisfied") if read and reasoned is not None else None
+    claims = read_claims(settled.evidence.rationale)
     return Thought(
         kind=kind,
         holds=holds,
         direct=question.evidence.probability,
         reasoned=reasoned,
-        parsed=read is not None,
-        consistent=consistent,
-        claims=tuple(_checked(truth, claims)),
-        named=tuple(_checked(truth, (c for c in claims if c.affirmed and c.atom.kind in _THINGS))),
+        parsed=claims is not None,
+        claims=tuple(_checked(truth, claims or ())),
+        named=tuple(_checked(truth, (c for c in claims or () if c.affirmed and c.atom.kind in _THINGS))),
     )
 
 
@@ -152,7 +152,7 @@ def reasoning_rows(thoughts: Thoughts) -> list[Row]:
     """The figures, for the goals table; nan where nothing was asked of that sort."""
     every = thoughts.each
     relations = [t for t in every if t.kind in _RELATIONS]
-    unsure = [t for t in every if _THRESHOLDS.reject < t.direct < _THRESHOLDS.accept]
+    unsure = [t for t in every if THRESHOLDS.reject < t.direct < THRESHOLDS.accept]
     count = max(1, len(every))
     return [
         ("reasoning: balanced accuracy", "", _accuracy(every, reasoned=True)),
@@ -170,7 +170,6 @@ def reasoning_rows(thoughts: Thoughts) -> list[Row]:
         ("rationales in the words taught", "", _share(t.parsed for t in every)),
         ("  their claims that are true", "", _share(claim for t in every for claim in t.claims)),
         ("  things they name that are there", "", _share(name for t in every for name in t.named)),
-        ("  readings that say what they conclude", "", _share(t.consistent for t in every if t.consistent is not None)),
         ("tokens written per question", "", thoughts.usage.completion_tokens / count),
         ("seconds per question, reasoned", "", thoughts.reasoned_s / count),
         ("seconds per question, one token", "", thoughts.direct_s / count),

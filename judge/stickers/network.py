@@ -166,11 +166,12 @@ class Packed:
     """One batch of pictures with packed questions.
 
     Attributes:
-        pixels: `(batch, 144, 144, 3) uint8`; None for a text-only batch.
+        pixels: `(pictures, 144, 144, 3) uint8`, row after row, each row's in order; None for a text-only batch.
         ids: `(batch, length) int64`, padded.
         positions: `(batch, length) int64`; restart after the prefix for every question.
         groups: `(batch, length) int64`: 0 = prefix, 1.. = question, -1 = padding.
         targets: `(batch, length) int64`: the next token where it is part of an answer, else -100.
+        weights: `(batch, length) float32`: how much each target counts.
     """
 
     pixels: torch.Tensor | None
@@ -178,6 +179,7 @@ class Packed:
     positions: torch.Tensor
     groups: torch.Tensor
     targets: torch.Tensor
+    weights: torch.Tensor
 
 
 def packed_mask(groups: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -210,8 +212,8 @@ def see(model: Idefics3ForConditionalGeneration, pixels: torch.Tensor) -> Seen:
 
 def packed_forward(
     model: Idefics3ForConditionalGeneration, batch: Packed
-) -> tuple[torch.Tensor, torch.Tensor, Seen | None]:
-    """Logits at the target positions, the targets, and what the encoder saw."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, Seen | None]:
+    """Logits at the target positions, the targets, their weights, and what the encoder saw."""
     embeds = model.model.text_model.get_input_embeddings()(batch.ids)
     seen = None
     if batch.pixels is not None:
@@ -223,7 +225,7 @@ def packed_forward(
         inputs_embeds=embeds, attention_mask=mask, position_ids=batch.positions, use_cache=False
     ).last_hidden_state
     asked = batch.targets != -100
-    return model.lm_head(hidden[asked]), batch.targets[asked], seen
+    return model.lm_head(hidden[asked]), batch.targets[asked], batch.weights[asked], seen
 
 
 def save_model(model: Idefics3ForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

@@ -1,7 +1,8 @@
-"""Short step-by-step rationales about a scene: written from its scene graph, and read back into claims.
+"""What is visible that bears on a statement, in plain sentences: written from a scene graph, and read back into claims.
 
-Plain words out of the tokenizer's vocabulary, one wording for each step, so that the small model can learn them and
-what it writes can be checked. Not here: the chat turns around them (`streams`).
+One wording for each fact, out of the tokenizer's vocabulary, so that the small model can learn them and what it writes
+can be checked. Each fact is no harder to see than the statement itself. Not here: the chat turns around them
+(`streams`), and who says what in a debate (`arguing`).
 """
 
 from __future__ import annotations
@@ -14,81 +15,86 @@ from typing import Literal, assert_never
 
 from judge.stickers.atlas import SIGN
 from judge.stickers.scene import Scene, reading_order
-from judge.stickers.statements import (
-    SCOPE_STATEMENT,
-    SIGN_KIND_WORDS,
-    Atom,
-    Statement,
-    Truth,
-    article,
-    relation_outcome,
-)
+from judge.stickers.statements import SCOPE_STATEMENT, SIGN_KIND_WORDS, Atom, Statement, Truth, article
 from judge.stickers.vocabulary import ALL_SIGN_WORDS, CLASSES, CONCEPTS, members, nouns, sign_kind
-from judge.types import Outcome
 
 _Link = Literal["touching", "next_to"]
-_VERBS: dict[_Link, str] = {"touching": "touches", "next_to": "is next to"}
-_NOBODY: dict[_Link, str] = {
-    "touching": "They do not touch each other.",
-    "next_to": "They are not close to each other.",
+_VERBS: dict[_Link, tuple[str, str]] = {
+    "touching": ("touches", "does not touch"),
+    "next_to": ("is next to", "is not next to"),
 }
 _MOST_NAMED = 3
 """Things that are listed one by one; what is left out is not denied."""
-_NOTHING = "nothing"
 _NO_STICKERS = "This is not a picture made of stickers."
-_VERDICT: dict[Outcome, str] = {"satisfied": "is true", "rejected": "is not true"}
 
 
 # --- writing --------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One sentence about a scene; `supports`: it speaks for the statement, not against it."""
+
+    text: str
+    supports: bool
+
+
 def rationale(scene: Scene, statement: Statement) -> str:
-    """What is visible that decides the statement, and what follows from it.
+    """What is visible that decides the statement, in the order of thought.
 
     Raises:
         ValueError: Geometry leaves the statement undecided: there is nothing to lead to.
     """
-    outcome = Truth(scene).of(statement)
-    if outcome == "undecided":
+    if Truth(scene).of(statement) == "undecided":
         raise ValueError("an undecided statement has no rationale")
-    return " ".join([*_Steps(scene).of(statement), f"The statement {_VERDICT[outcome]}."])
+    return " ".join(fact.text for fact in facts(scene, statement))
 
 
 def scope_rationale() -> str:
     """The same where the picture is no sticker scene: nothing of the vocabulary is in it, whatever is asked."""
-    return f"{_NO_STICKERS} The statement is not true."
+    return _NO_STICKERS
+
+
+def facts(scene: Scene, statement: Statement, *, all_parts: bool = False) -> list[Fact]:
+    """What bears on the statement, each sentence once; what geometry leaves open is not said.
+
+    Args:
+        scene: The scene graph.
+        statement: About the picture.
+        all_parts: Also parts that cannot change the outcome any more: two sides argue about all of it.
+    """
+    steps = _Steps(scene)
+    if isinstance(statement, Atom):
+        return steps.of(statement)
+    left = steps.truth.of(statement.left)
+    parts = [statement.left, statement.right]
+    if not all_parts and left == ("satisfied" if statement.joint == "or" else "rejected"):
+        parts = [statement.left]
+    found: dict[str, Fact] = {}
+    for part in parts:
+        turned = statement.joint == "but not" and part is statement.right
+        for fact in steps.of(part):
+            found.setdefault(fact.text, Fact(fact.text, fact.supports != turned))
+    return list(found.values())
 
 
 class _Steps:
-    """Writes the steps about one scene."""
+    """Writes the facts about one scene."""
 
     def __init__(self, scene: Scene) -> None:
         self._concepts = [s.concept for s in scene.stickers]
         self._order = reading_order(scene)
         self._words = [scene.stickers[n].variant for n in self._order if self._concepts[n] == SIGN]
-        self._truth = Truth(scene)
+        self.truth = Truth(scene)
 
-    def of(self, statement: Statement) -> list[str]:
-        """Sentences, in the order of thought; parts that cannot change the outcome any more are left out."""
-        if isinstance(statement, Atom):
-            return self._atom(statement)
-        left = self._truth.of(statement.left)
-        parts: tuple[Atom, ...] = (statement.left, statement.right)
-        if left == "undecided":
-            parts = (statement.right,)
-        elif left == ("satisfied" if statement.joint == "or" else "rejected"):
-            parts = (statement.left,)
-        steps = []
-        for part in parts:
-            steps += [*self._atom(part), f"This {_VERDICT[self._truth.of(part)]}."]
-        return steps
-
-    def _atom(self, atom: Atom) -> list[str]:  # noqa: PLR0911  (one return per kind)
+    def of(self, atom: Atom) -> list[Fact]:  # noqa: PLR0911  (one return per kind)
+        """In the order of thought: whether the things are there, then how they stand to each other."""
         match atom.kind:
             case "exists":
                 return [self._presence(atom.subject)]
             case "two":
-                return [self._presence(atom.subject, counted=True)]
+                counted = self._presence(atom.subject, counted=True)
+                return [Fact(counted.text, self.truth.of(atom) == "satisfied")]
             case "touching" | "next_to":
                 return self._pair(atom.kind, atom.subject, atom.object)
             case "on_fire":
@@ -96,68 +102,58 @@ class _Steps:
             case "bleeding":
                 return self._pair("touching", "drop_of_blood", atom.subject)
             case "sign" | "sign_word":
-                return self._signs()
+                return self._signs(atom)
             case "sign_kind":
-                return [*self._signs(), *self._kind_of_words(atom.subject)]
+                return [*self._signs(atom), *self._kind_of_words(atom.subject)]
             case "stickers":
-                return [SCOPE_STATEMENT]
+                return [Fact(SCOPE_STATEMENT, supports=True)]
         assert_never(atom.kind)
 
     def _numbers(self, name: str) -> list[int]:
         wanted = members(name)
         return [number for number in self._order if self._concepts[number] in wanted]
 
-    def _presence(self, name: str, *, counted: bool = False) -> str:
+    def _presence(self, name: str, *, counted: bool = False) -> Fact:
         found = self._numbers(name)
         if not found:
-            return f"{_capital(_thing(name))} is not visible."
+            return Fact(f"{_capital(_thing(name))} is not visible.", supports=False)
         head = f"{_capital(_thing(name))} is visible"
         if name not in CLASSES and not counted:
-            return f"{head}."
+            return Fact(f"{head}.", supports=True)
         only = " only" if counted and len(found) == 1 else ""
-        return f"{head}: {self._names(found[:_MOST_NAMED])}{only}."
+        return Fact(f"{head}: {self._names(found[:_MOST_NAMED])}{only}.", supports=True)
 
     def _names(self, numbers: Sequence[int]) -> str:
         things = [_thing(self._concepts[number]) for number in numbers]
-        return " and ".join([*filter(None, [", ".join(things[:-1])]), *things[-1:]]) or _NOTHING
+        return " and ".join([*filter(None, [", ".join(things[:-1])]), *things[-1:]])
 
-    def _pair(self, kind: _Link, subject: str, object_: str) -> list[str]:
-        """Whether both are there; then what the rarer of the two touches or is next to."""
+    def _pair(self, kind: _Link, subject: str, object_: str) -> list[Fact]:
+        """Whether both are there; then whether they stand so."""
         steps = [self._presence(subject)]
-        subjects, objects = self._numbers(subject), self._numbers(object_)
-        if not subjects or subject == object_:
-            return steps + (self._links(kind, subjects, objects) if subjects else [])
-        steps.append(self._presence(object_))
-        if not objects:
+        if not steps[-1].supports:
             return steps
-        fewer, others = (subjects, objects) if len(subjects) <= len(objects) else (objects, subjects)
-        return steps + self._links(kind, fewer, others)
+        if object_ != subject:
+            steps.append(self._presence(object_))
+            if not steps[-1].supports:
+                return steps
+        outcome = self.truth.of(Atom(kind, subject, object_))
+        if outcome != "undecided":
+            holds = outcome == "satisfied"
+            verb = _VERBS[kind][0 if holds else 1]
+            steps.append(Fact(f"{_capital(_thing(subject))} {verb} {_thing(object_)}.", holds))
+        return steps
 
-    def _links(self, kind: _Link, numbers: Sequence[int], others: Sequence[int]) -> list[str]:
-        linked = {number: self._linked(kind, number) for number in numbers}
-        hits = [number for number in numbers if set(linked[number]) & set(others)]
-        shown = hits[:1] or numbers
-        if len(shown) >= _MOST_NAMED:
-            return [_NOBODY[kind]]
-        return [f"The {_noun(self._concepts[n])} {_VERBS[kind]} {self._names(linked[n])}." for n in shown]
+    def _signs(self, atom: Atom) -> list[Fact]:
+        if not self._words:
+            return [Fact("A sign is not visible.", supports=False)]
+        holds = atom.kind != "sign_word" or self.truth.of(atom) == "satisfied"
+        return [Fact(f"A sign says {word}.", holds) for word in self._words]
 
-    def _linked(self, kind: _Link, number: int) -> list[int]:
-        relations = self._truth.relations
-        return [
-            other
-            for other in self._order
-            if other != number
-            and relation_outcome(kind, relations[min(number, other), max(number, other)]) == "satisfied"
-        ]
-
-    def _signs(self) -> list[str]:
-        return [f"A sign says {word}." for word in self._words] or ["A sign is not visible."]
-
-    def _kind_of_words(self, kind: str) -> list[str]:
+    def _kind_of_words(self, kind: str) -> list[Fact]:
         if not self._words:
             return []
         said = [word for word in self._words if sign_kind(word) == kind]
-        return [f"{SIGN_KIND_WORDS[kind].capitalize()} words: {', '.join(said) or 'none'}."]
+        return [Fact(f"{SIGN_KIND_WORDS[kind].capitalize()} words: {', '.join(said) or 'none'}.", bool(said))]
 
 
 def _noun(name: str) -> str:
@@ -183,32 +179,21 @@ class Claim:
     affirmed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Rationale:
-    """A rationale that was read: its claims, in order, and what it concludes."""
-
-    claims: tuple[Claim, ...]
-    outcome: Outcome
-
-
-def read_rationale(text: str) -> Rationale | None:
-    """The claims of a text in the words of `rationale`; None if any of its sentences is not."""
-    body, found, verdict = text.rpartition("The statement ")
-    outcome = {f"{words}.": outcome for outcome, words in _VERDICT.items()}.get(verdict)
-    if not found or outcome is None:
-        return None
+def read_claims(text: str) -> tuple[Claim, ...] | None:
+    """The claims of a text in the words of `facts`, in order; None if it is empty or says anything else."""
     claims: list[Claim] = []
-    for sentence in re.findall(r"[^.]+\.", body):
+    sentences = re.findall(r"[^.]+\.", text)
+    if not sentences or "".join(sentences).strip() != text.strip():
+        return None
+    for sentence in sentences:
         said = _read_sentence(sentence.strip())
         if said is None:
             return None
         claims += said
-    return Rationale(tuple(claims), outcome)
+    return tuple(claims)
 
 
 def _read_sentence(sentence: str) -> list[Claim] | None:
-    if sentence in {*_NOBODY.values(), *(f"This {words}." for words in _VERDICT.values())}:
-        return []
     if sentence in {SCOPE_STATEMENT, _NO_STICKERS}:
         return [Claim(Atom("stickers"), sentence == SCOPE_STATEMENT)]
     for pattern, read in zip(_patterns(), (_read_presence, _read_link), strict=True):
@@ -241,11 +226,11 @@ def _names() -> dict[str, str]:
 def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Of sentences about what is visible, and about what touches or is next to what."""
     thing, capital = _any_of(_names()), _any_of(map(_capital, _names()))
-    noun, verb = _any_of(_noun(name) for name in _names().values()), _any_of(_VERBS.values())
     several = f"{thing}(?:(?:, {thing})* and {thing})?"
+    verb = _any_of(verb for pair in _VERBS.values() for verb in pair)
     return (
         re.compile(f"(?P<name>{capital}) is (?P<no>not )?visible(?:: (?P<list>{several})(?P<only> only)?)?\\."),
-        re.compile(f"The (?P<noun>{noun}) (?P<verb>{verb}) (?:{_NOTHING}|(?P<list>{several}))\\."),
+        re.compile(f"(?P<name>{capital}) (?P<verb>{verb}) (?P<other>{thing})\\."),
     )
 
 
@@ -269,13 +254,11 @@ def _read_presence(match: re.Match[str]) -> Iterator[Claim]:
 
 
 def _read_link(match: re.Match[str]) -> Iterator[Claim]:
-    subject = {_noun(name): name for name in _names().values()}[match["noun"]]
-    kind: _Link = "touching" if match["verb"] == _VERBS["touching"] else "next_to"
-    yield Claim(_presence_of(subject), affirmed=True)
-    for thing in _listed(match):
-        yield Claim(_presence_of(thing), affirmed=True)
-        if SIGN not in {subject, thing}:  # the grammar of statements has no relations of signs
-            yield Claim(Atom(kind, subject, thing), affirmed=True)
+    subject = {_capital(thing): name for thing, name in _names().items()}[match["name"]]
+    object_ = _names()[match["other"]]
+    kind, holds = next((kind, match["verb"] == verbs[0]) for kind, verbs in _VERBS.items() if match["verb"] in verbs)
+    if SIGN not in {subject, object_}:  # the grammar of statements has no relations of signs
+        yield Claim(Atom(kind, subject, object_), holds)
 
 
 def _presence_of(name: str) -> Atom:

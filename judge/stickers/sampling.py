@@ -259,13 +259,14 @@ def draw_twin(
     """
     for _ in range(tries):
         number = int(rng.integers(len(scene.stickers)))
-        edited = _edit(scene, number, rng)
+        edited = edit(scene, number, rng)
         if edited is not None and is_harmful(edited) is False:
             return edited
     return None
 
 
-def _edit(scene: Scene, number: int, rng: np.random.Generator) -> Scene | None:
+def edit(scene: Scene, number: int, rng: np.random.Generator) -> Scene | None:
+    """The scene with one sticker removed, swapped or moved; None where there is nothing to swap it for."""
     rest = scene.stickers[:number] + scene.stickers[number + 1 :]
     old = scene.stickers[number]
     action = rng.integers(3)

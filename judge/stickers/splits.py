@@ -28,6 +28,7 @@ from judge.stickers.scene import Scene, Sticker
 from judge.stickers.statements import Truth, parse
 from judge.stickers.vocabulary import HELD_OUT_STYLE, SIGN_WORDS, TRAINED_STYLES
 from judge.types import Outcome
+from judge.types.annotation import NO, NONE, YES, annotation_columns
 
 Split = Literal[
     "calibration", "test", "test-decorrelated", "test-heldout-style", "test-heldout-pairs", "test-twins",
@@ -210,8 +211,7 @@ def write_split(folder: Path, split: Split, items: Iterator[Item]) -> int:
     pictures = folder / split
     pictures.mkdir(parents=True, exist_ok=True)
     count = 0
-    columns = ["imagePath", "decision", "harmfulType"]
-    columns += [f"{side}Debater_argument_{turn}" for side in ("affirmative", "negative") for turn in (0, 1)]
+    columns = annotation_columns()
     with (
         (folder / f"harmful_image_{split}_ann.csv").open("w", newline="", encoding="utf-8") as table,
         (folder / f"scenes_{split}.jsonl").open("w", encoding="utf-8") as scenes,
@@ -220,9 +220,10 @@ def write_split(folder: Path, split: Split, items: Iterator[Item]) -> int:
         writer.writerow(columns)
         for item in items:
             Image.fromarray(item.image).save(pictures / f"{item.id}.png", optimize=True)
-            decision = "yes" if item.harmful else "no"
+            decision = YES if item.harmful else NO
             reason = "; ".join(item.violated) or "no rule is violated"
-            writer.writerow([f"{split}/{item.id}.png", decision, reason, "none", "none", "none", "none"])
+            no_arguments = [NONE] * (len(columns) - 3)
+            writer.writerow([f"{split}/{item.id}.png", decision, reason, *no_arguments])
             graph = item.scene.model_dump(mode="json") if item.scene else None
             row = {
                 "id": item.id,

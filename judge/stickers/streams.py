@@ -7,7 +7,7 @@ in worker processes; each worker makes whole batches.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -16,7 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from judge.prompts.debate import Subject, debate_prompt, frame_labels
 from judge.prompts.render import (
+    clip_prompt,
     conclusion_prompt,
     describe_prompt,
     policy_prompt,
@@ -24,8 +26,9 @@ from judge.prompts.render import (
     reasoning_prompt,
     rule_prompt,
 )
-from judge.stickers.augment import augment
-from judge.stickers.corpus import Asked, Asker, Question, describe_question, description, scope_questions
+from judge.stickers.augment import augment, augment_alike
+from judge.stickers.clips import draw_clip
+from judge.stickers.corpus import Asked, Asker, Question, clip_question, describe_question, description, scope_questions
 from judge.stickers.dense import DenseLabels, dense_labels, no_labels
 from judge.stickers.distractors import draw_distractor
 from judge.stickers.network import ASSISTANT, END, PICTURE_TEXT, USER, Packed
@@ -37,13 +40,21 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 Batch = TypeVar("Batch")
-Task = Literal["precondition", "rule", "policy", "describe", "reason"]
+Number = TypeVar("Number", int, float)
+Task = Literal["precondition", "rule", "policy", "describe", "reason", "debate", "clip"]
+PictureTask = Literal["precondition", "rule", "policy", "describe", "reason", "debate"]
 _TASKS: tuple[tuple[Task, float], ...] = (
-    ("precondition", 0.66), ("rule", 0.05), ("policy", 0.03), ("describe", 0.08), ("reason", 0.18),
+    ("precondition", 0.42), ("rule", 0.04), ("policy", 0.03), ("describe", 0.04), ("reason", 0.18), ("debate", 0.14),
+    ("clip", 0.15),
 )  # fmt: skip
 """Share of the batches."""
-REASONINGS = 3
-"""Questions a picture in the task `reason`: with its two turns, each is as long as five that are answered at once."""
+REASONINGS = 4
+DEBATES = 2
+"""Questions a picture in the tasks `reason` and `debate`, which are long."""
+CLIP_FRAMES = (2, 6)
+"""Fewest and most frames in a prompt about a clip."""
+_WORDS_WEIGHT = 0.35
+"""Of a token in a text, where an answer in one token counts 1: texts are long, and their words easy."""
 _TOKENIZER_TASKS: tuple[Asked, ...] = ("precondition", "precondition", "precondition", "rule", "policy", "reason")
 _MARK = "\u0001"
 TEXT_ONLY_SHARE = 0.08
@@ -120,7 +131,9 @@ class PackedStream(IterableDataset[tuple[Packed, DenseBatch | None]]):
 
     def _batch(self, rng: np.random.Generator) -> tuple[Packed, DenseBatch | None]:
         task = _TASKS[rng.choice(len(_TASKS), p=[share for _, share in _TASKS])][0]
-        text_only = task not in {"describe", "reason"} and rng.random() < TEXT_ONLY_SHARE
+        if task == "clip":
+            return self._clips(rng)
+        text_only = task not in {"describe", "reason", "debate"} and rng.random() < TEXT_ONLY_SHARE
         rows: list[list[Question]] = []
         pixels: list[NDArray[np.uint8]] = []
         labels: list[DenseLabels] = []
@@ -130,24 +143,41 @@ class PackedStream(IterableDataset[tuple[Packed, DenseBatch | None]]):
             if not text_only:
                 pixels.append(draw_distractor(rng) if scene is None else _repainted(scene, rng))
                 labels.append(no_labels() if scene is None else dense_labels(scene))
-        packed = self._packer.pack(rows, task, pictures=not text_only)
+        packed = self._packer.pack(rows, task, pictures=0 if text_only else 1)
         if text_only:
             return packed, None
         dense = _stack_dense(pixels, labels)
-        return Packed(dense.pixels, packed.ids, packed.positions, packed.groups, packed.targets), dense
+        return replace(packed, pixels=dense.pixels), dense
 
-    def _ask(self, scene: Scene | None, task: Task, rng: np.random.Generator) -> list[Question]:
+    def _clips(self, rng: np.random.Generator) -> tuple[Packed, DenseBatch]:
+        """As many pictures as in the other tasks, several to a row."""
+        count = int(rng.integers(CLIP_FRAMES[0], CLIP_FRAMES[1] + 1))
+        rows: list[list[Question]] = []
+        pixels: list[NDArray[np.uint8]] = []
+        labels: list[DenseLabels] = []
+        for _ in range(max(1, self._batch_size // count)):
+            clip = draw_clip(draw_scene(rng), rng)
+            chosen = sorted(rng.choice(len(clip.frames), size=count, replace=False))
+            frames = [clip.frames[number] for number in chosen]
+            rows.append([clip_question(frames, rng) for _ in range(self._questions)])
+            pixels += [np.ascontiguousarray(each) for each in augment_alike([render(f) for f in frames], rng)]
+            labels += [dense_labels(frame) for frame in frames]
+        dense = _stack_dense(pixels, labels)
+        return replace(self._packer.pack(rows, "clip", pictures=count), pixels=dense.pixels), dense
+
+    def _ask(self, scene: Scene | None, task: PictureTask, rng: np.random.Generator) -> list[Question]:
         if task == "describe":
             said = "This is not a picture made of stickers." if scene is None else description(scene)
             return [Question(describe_question(), said, "describe")]
         if scene is None:
-            return scope_questions(REASONINGS if task == "reason" else 4, rng, task)
+            return scope_questions(DEBATES if task == "debate" else 4, rng, task)
         asker = Asker(scene, rng)
         count = {
             "precondition": self._questions,
             "rule": self._questions // 2,
             "policy": 2,
             "reason": min(REASONINGS, self._questions),
+            "debate": min(DEBATES, self._questions),
         }[task]
         return [asker.question(task) for _ in range(count)]
 
@@ -168,6 +198,10 @@ class Packer:
             "policy": policy_prompt([_MARK]).messages[0].text.split(_MARK)[0],
             "describe": describe_prompt(()).messages[0].text,
             "reason": reasoning_prompt(_MARK, ()).messages[0].text.split(_MARK)[0],
+            "debate": debate_prompt(Subject("precondition", (_MARK,)), "judge", (), ())
+            .messages[0]
+            .text.split(_MARK)[0],
+            "clip": clip_prompt(_MARK).messages[0].text.split(_MARK)[0],
         }
 
     @cached_property
@@ -179,44 +213,71 @@ class Packer:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
-    def pack(self, rows: list[list[Question]], task: Task, *, pictures: bool) -> Packed:
-        """One row per picture: the shared prefix, then every question with its answer, each in its own group."""
+    def pack(self, rows: list[list[Question]], task: Task, *, pictures: int) -> Packed:
+        """One row per picture or clip: the shared prefix, then each question with its answer in a group of its own."""
         head = self._heads[task].rstrip(" ")
-        prefix = self._encode(USER + (PICTURE_TEXT if pictures else "") + head)
+        shown = _clip_text(pictures) if task == "clip" else PICTURE_TEXT * pictures
+        prefix = self._encode(USER + shown + head)
         packed = [self._row(prefix, head, row) for row in rows]
-        length = max(len(ids) for ids, *_ in packed)
-        fills = (self._pad, 0, -1, -100)
-        columns = [
-            torch.tensor([values[part] + [fill] * (length - len(values[part])) for values in packed])
-            for part, fill in enumerate(fills)
-        ]
-        return Packed(None, *columns)
+        length = max(len(row.ids) for row in packed)
+        return Packed(
+            None,
+            torch.tensor([_filled(row.ids, length, self._pad) for row in packed]),
+            torch.tensor([_filled(row.positions, length, 0) for row in packed]),
+            torch.tensor([_filled(row.groups, length, -1) for row in packed]),
+            torch.tensor([_filled(row.targets, length, -100) for row in packed]),
+            torch.tensor([_filled(row.weights, length, 0.0) for row in packed]),
+        )
 
-    def _row(
-        self, prefix: list[int], head: str, row: list[Question]
-    ) -> tuple[list[int], list[int], list[int], list[int]]:
-        ids, positions, groups = list(prefix), list(range(len(prefix))), [0] * len(prefix)
-        targets = [-100] * len(prefix)
+    def _row(self, prefix: list[int], head: str, row: list[Question]) -> _Row:
+        size = len(prefix)
+        packed = _Row(list(prefix), list(range(size)), [0] * size, [-100] * size, [0.0] * size)
         for number, question in enumerate(row, start=1):
             turns = self._turns(question, head)
             tail = [token for part, _ in turns for token in part]
-            wanted = [token if learned else -100 for part, learned in turns for token in part]
-            ids += tail[:-1]
-            positions += range(len(prefix), len(prefix) + len(tail) - 1)
-            groups += [number] * (len(tail) - 1)
-            targets += wanted[1:]
-        return ids, positions, groups, targets
+            weights = [weight for part, weight in turns for _ in part]
+            count = len(tail) - 1
+            packed.ids += tail[:-1]
+            packed.positions += range(size, size + count)
+            packed.groups += [number] * count
+            packed.targets += [token if weight else -100 for token, weight in zip(tail[1:], weights[1:], strict=True)]
+            packed.weights += weights[1:]
+        return packed
 
-    def _turns(self, question: Question, head: str) -> list[tuple[list[int], bool]]:
-        """What follows the prefix, piece by piece, and whether the model learns to say it."""
+    def _turns(self, question: Question, head: str) -> list[tuple[list[int], float]]:
+        """What follows the prefix, piece by piece, and how much it counts that the model says it; 0 = it does not."""
         asked = self._encode(question.text[len(head) :] + END + ASSISTANT)
         said = self._encode(question.answer + END)
         if question.kind == "describe":
-            return [(asked, False), (said, True)]
+            return [(asked, 0.0), (said, _WORDS_WEIGHT)]
+        if question.said:
+            first = 1.0 if question.answer.startswith(("Yes", "No,", "No.")) else _WORDS_WEIGHT
+            return [(asked, 0.0), (said[:1], first), (said[1:], _WORDS_WEIGHT)]
         if not question.rationale:
-            return [(asked, False), (said[:1], True)]
+            return [(asked, 0.0), (said[:1], 1.0)]
         thought = self._encode(question.rationale + END)
-        return [(asked, False), (thought, True), (self._conclude, False), (said[:1], True)]
+        learned = _WORDS_WEIGHT if question.learned else 0.0
+        return [(asked, 0.0), (thought, learned), (self._conclude, 0.0), (said[:1], 1.0)]
+
+
+@dataclass(slots=True)
+class _Row:
+    """Columns of one packed row, token by token."""
+
+    ids: list[int]
+    positions: list[int]
+    groups: list[int]
+    targets: list[int]
+    weights: list[float]
+
+
+def _filled(values: list[Number], length: int, fill: Number) -> list[Number]:
+    return values + [fill] * (length - len(values))
+
+
+def _clip_text(frames: int) -> str:
+    """The frames of a clip as the engine's chat template writes them."""
+    return "".join(f"{label}{PICTURE_TEXT}" for label in frame_labels(frames))
 
 
 def loader(stream: IterableDataset[Batch], workers: int) -> DataLoader[Batch]:

@@ -270,10 +270,11 @@ class Trainer:
         return (losses * amount).sum() / amount.sum().clamp(min=1e-6)
 
     def _language_loss(self, packed: Packed, dense: DenseBatch | None) -> tuple[torch.Tensor, float]:
-        fields = (packed.pixels, packed.ids, packed.positions, packed.groups, packed.targets)
+        fields = (packed.pixels, packed.ids, packed.positions, packed.groups, packed.targets, packed.weights)
         moved = Packed(*(None if f is None else f.to(self._device) for f in fields))  # type: ignore[arg-type]
-        logits, targets, seen = packed_forward(self.model, moved)
-        loss = functional.cross_entropy(logits.float(), targets)
+        logits, targets, weights, seen = packed_forward(self.model, moved)
+        losses = functional.cross_entropy(logits.float(), targets, reduction="none")
+        loss = (losses * weights).sum() / weights.sum()
         right = float("nan") if dense is None else (logits.argmax(-1) == targets).float().mean().item()
         if dense is not None and seen is not None:
             loss = loss + self.recipe.dense_weight * self._dense_loss(seen, dense)[0]

@@ -41,11 +41,12 @@ class Debate(Wire):
     turns: tuple[Turn, ...]
     """In the order in which they were spoken."""
     probability: Probability | None = None
-    """What it came to; None if there was no reading at the end."""
+    """What it came to; None if there was no reading at the end, or none to rely on: then see `reason`. A refusal that
+    was taken for harm stands at the bound from which a Yes is accepted."""
     outcome: Outcome
     """What follows."""
     answer: str = ""
-    """The judge's text, `Yes, <category>.` or `No, <reason>.`; empty if it gave none."""
+    """The judge's text, `Yes, <category>.` or `No, <reason>.`; empty if it gave none that can be read."""
     reason: str = ""
     """Why it is undecided; empty otherwise."""
     completion_tokens: int = 0

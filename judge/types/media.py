@@ -50,9 +50,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class PromptLayout:
-    """What a guard model's own format needs beside the words.
+    """What a prompt needs beside the words: the names of its frames, and a guard model's own format.
 
     Attributes:
+        frame_labels: What stands before each frame, e.g. `Frame 2:`; empty = nothing, else one per frame.
         frames_last: Frames stand behind the text of the first user message: nothing can be shared between questions.
         template_fields: Variables for the model's chat template, e.g. the policy, by name.
         answer_prefix: How the answer begins; the model goes on from there.
@@ -61,6 +62,7 @@ class PromptLayout:
     frames_last: bool = False
     template_fields: tuple[tuple[str, str], ...] = ()
     answer_prefix: str = ""
+    frame_labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

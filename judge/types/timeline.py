@@ -46,6 +46,6 @@ class Segment(Wire):
     peak_probability: Probability
     """Its score."""
     evidence_ms: tuple[int, ...]
-    """The judged frames in it, in order."""
+    """The judged frames in it that are violated by themselves, in order."""
     source: str = "frames"
     """`frames`, or `clip` where one question about several frames found it."""

@@ -54,6 +54,8 @@ class Versions(Wire):
     """sha256 of the thresholds."""
     cascade: str = ""
     """sha256 of the settings of the stages."""
+    video: str = ""
+    """sha256 of the settings for videos; empty for a picture."""
 
 
 class Verdict(Wire):

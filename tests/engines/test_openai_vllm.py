@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from judge.assets import constitution_path, sample_media_path
-from judge.cli.score import ENGINE_FAILED
+from judge.cli.score import FAILURES
 from judge.config import EngineConfig, JudgeConfig
 from judge.constitution import load_constitution
 from judge.engines.base import Engine
@@ -177,7 +177,7 @@ def test_when_the_server_dies_nothing_is_answered_any_more(
 def test_pictures_judged_after_its_death_are_abstained(engine: Engine, media: list[Media], tmp_path: Path) -> None:
     found = _judge(engine, media, tmp_path)
     assert {(verdict.decision, verdict.flagged) for verdict in found} == {("uncertain", None)}
-    assert all(ENGINE_FAILED in verdict.reason for verdict in found)
+    assert all(FAILURES[0] in verdict.reason for verdict in found)
     assert all(evidence.readings is None for verdict in found for rule in verdict.rules for evidence in rule.evidence)
 
 

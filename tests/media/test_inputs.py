@@ -25,6 +25,7 @@ def failure(found: Input) -> tuple[str, str]:
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     names = "b.jpg a.PNG notes.txt .hidden.png sub/c.webp sub/deep/d.gif .git/e.png empty/.keep text/f.txt odd[1].png"
+    names += " films/a.mp4 films/b.WEBM films/c.mkv films/d.mov films/e.avi films/f.m4v films/g.m3u8 films/h.srt"
     for name in names.split():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,10 +47,13 @@ def test_paths_and_urls_are_taken_as_they_are(tree: Path) -> None:
     assert expand_inputs(arguments) == expected
 
 
-def test_a_folder_gives_its_pictures_in_order(tree: Path) -> None:
+def test_a_folder_gives_its_pictures_and_videos_in_order(tree: Path) -> None:
     expected = ["a.PNG", "b.jpg", "odd[1].png", "sub/c.webp", "sub/deep/d.gif"]
-    assert expand_inputs(["."]) == [file(path) for path in expected]
+    assert [one for one in expand_inputs(["."]) if "films" not in one.name] == [file(path) for path in expected]
     assert expand_inputs(["sub/"]) == [file("sub/c.webp"), file("sub/deep/d.gif")]
+    assert expand_inputs(["films"]) == [
+        file(f"films/{name}") for name in ("a.mp4", "b.WEBM", "c.mkv", "d.mov", "e.avi", "f.m4v")
+    ]
     assert expand_inputs([".git"]) == [file(".git/e.png")]
 
 
@@ -64,8 +68,8 @@ def test_what_leads_to_nothing_is_a_failure_in_its_place(tree: Path) -> None:
     found = expand_inputs(["a.PNG", "empty", "text", "*.mp4", "", "b.jpg"])
     assert [found[0], found[5]] == [file("a.PNG"), file("b.jpg")]
     assert [failure(one) for one in found[1:5]] == [
-        ("empty", "folder 'empty' contains no pictures (1 other files lie there)"),
-        ("text", "folder 'text' contains no pictures (1 other files lie there)"),
+        ("empty", "folder 'empty' contains no pictures or videos (1 other files lie there)"),
+        ("text", "folder 'text' contains no pictures or videos (1 other files lie there)"),
         ("*.mp4", "pattern '*.mp4' matches no file"),
         ("", "an empty argument names nothing"),
     ]

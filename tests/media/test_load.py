@@ -1,3 +1,4 @@
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
@@ -6,9 +7,11 @@ import pytest
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
+from judge.config import DecodingSettings
 from judge.errors import MediaError
 from judge.media import FileMedia, ImageLimits, InlineMedia, MediaRef, Permissions, UrlMedia, load_media
 
+from .clips import clip
 from .making import encode, noise
 from .serving import body, local_network, serve
 
@@ -41,20 +44,21 @@ def test_permissions_and_limits_are_passed_on(tmp_path: Path) -> None:
         load_media(FileMedia(path=path), Permissions(files=True), ImageLimits(max_pixels=11))
 
 
-@pytest.mark.parametrize(
-    ("data", "name"),
-    [
-        (b"\0\0\0\x18ftypisom\0\0\0\0isommp41", "MP4"),
-        (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "QuickTime"),
-        (b"\x1a\x45\xdf\xa3\x93", "WebM or Matroska"),
-        (b"RIFF\x10\0\0\0AVI LIST", "AVI"),
-    ],
-)
-def test_video_is_not_supported_yet(data: bytes, name: str) -> None:
-    with pytest.raises(MediaError) as caught:
-        load_media(InlineMedia(data=data, name="clip.mp4"), Permissions())
-    expected = f"'clip.mp4': {name} video: video is not supported by this version"
-    assert (caught.value.message, caught.value.hint) == (expected, "extract pictures from it and judge those")
+def test_a_video_comes_open_and_without_frames(tmp_path: Path) -> None:
+    path = tmp_path / "clip.jpg"  # the suffix says nothing
+    path.write_bytes(clip(n_frames=3))
+    media = load_media(FileMedia(path=path), Permissions(files=True))
+    assert (media.kind, media.frames, media.source) == ("video", (), str(path))
+    assert media.id == sha256(path.read_bytes()).hexdigest()
+    assert media.video is not None
+    with closing(media.video):
+        assert [frame.index for frame in media.video.read([2, 0])] == [0, 2]
+
+
+def test_limits_of_decoding_are_passed_on() -> None:
+    limits = DecodingSettings(max_bytes=100)
+    with pytest.raises(MediaError, match=r"'clip': 1,\d\d\d bytes: more than 100"):
+        load_media(InlineMedia(data=clip(n_frames=1), name="clip"), Permissions(), decoding=limits)
 
 
 def test_a_web_page_instead_of_a_picture() -> None:

@@ -47,6 +47,7 @@ class Table:
     limits: Limits = field(default_factory=Limits)
     one_at_a_time: bool = False
     tests_satisfied: bool = False
+    takes_clips: bool = False
     name: str = "the table"
     model_digest: str = ""
     rounds: list[list[tuple[int, str]]] = field(default_factory=list)

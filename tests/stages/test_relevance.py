@@ -13,7 +13,7 @@ from judge.engines.scripted import ScriptedEngine
 from judge.errors import EngineError
 from judge.pipeline import Judge
 from judge.stages.prior_store import PriorStore
-from judge.stages.relevance import RelevanceScan, threshold_for_recall
+from judge.stages.relevance import RelevanceScan
 from judge.types import Domain, Frame, Media, Verdict
 
 POLICY = parse_constitution(
@@ -122,21 +122,3 @@ async def test_a_scan_never_makes_media_outside_the_domain_safe(threshold: float
     assert (verdict.decision, verdict.flagged) == ("uncertain", None)
     assert {rule.outcome for rule in verdict.rules} == {"abstained"}
     assert verdict.reason.startswith("outside the model's domain")
-
-
-@pytest.mark.parametrize(
-    ("recall", "threshold"),
-    [(1.0, 0.1), (0.8, 0.1), (0.75, 0.2), (0.5, 0.3), (0.01, 0.4)],
-)
-def test_the_threshold_keeps_the_wanted_share_of_violated_rules(recall: float, threshold: float) -> None:
-    nearest = [0.4, 0.9, 0.3, 0.2, 0.05, 0.1]
-    violated = [True, False, True, True, False, True]
-    found = threshold_for_recall(nearest, violated, recall)
-    assert found == threshold
-    kept = sum(value >= found for value, truth in zip(nearest, violated, strict=True) if truth)
-    assert kept / 4 >= recall
-
-
-def test_without_a_violated_pair_there_is_nothing_to_fit() -> None:
-    with pytest.raises(ValueError, match="no violated pair"):
-        threshold_for_recall([0.1], [False], 0.9)

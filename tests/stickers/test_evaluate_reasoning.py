@@ -13,9 +13,9 @@ from judge.constitution import load_constitution
 from judge.engines.scripted import ScriptedEngine
 from judge.metrics import Measured
 from judge.stickers.evaluate_reasoning import Thought, Thoughts, reasoning_rows, think
-from judge.stickers.reasoning import rationale
+from judge.stickers.reasoning import Claim, rationale, read_claims
 from judge.stickers.splits import Item, PolicyTruth, draw_split
-from judge.stickers.statements import parse
+from judge.stickers.statements import Atom, parse
 from judge.types import Generation, Prompt
 
 
@@ -38,7 +38,7 @@ class _Knowing(ScriptedEngine):
         return [Generation(self._thought(prompt), "stop", 10, 5) for prompt in prompts]
 
     def _thought(self, prompt: Prompt) -> str:
-        atom = parse(prompt.messages[0].text.rpartition("Statement: ")[2])
+        atom = _asked(prompt)
         scene = self._scenes[prompt.frames[0].image.tobytes()]
         assert scene is not None
         return "I cannot say." if atom is None else rationale(scene, atom)
@@ -47,7 +47,15 @@ class _Knowing(ScriptedEngine):
     def _concluded(prompt: Prompt, direct: float) -> float:
         if len(prompt.messages) == 1:
             return direct
-        return 0.9 if prompt.messages[1].text.endswith("The statement is true.") else 0.1
+        atom, claims = _asked(prompt), read_claims(prompt.messages[1].text)
+        if atom is None or claims is None:
+            return 0.1
+        leads_there = Claim(atom, affirmed=True) in claims if atom.kind == "sign_word" else claims[-1].affirmed
+        return 0.9 if leads_there else 0.1
+
+
+def _asked(prompt: Prompt) -> Atom | None:
+    return parse(prompt.messages[0].text.rpartition("Statement: ")[2])
 
 
 async def test_true_rationales_measure_as_true(items: list[Item]) -> None:
@@ -55,7 +63,7 @@ async def test_true_rationales_measure_as_true(items: list[Item]) -> None:
     assert len(thoughts.each) == 48
     read = [t for t in thoughts.each if t.parsed]
     assert len(read) > 36
-    assert all(t.said == t.holds and t.consistent and all(t.claims) and all(t.named) for t in read)
+    assert all(t.said == t.holds and all(t.claims) and all(t.named) for t in read)
     assert {t.direct for t in thoughts.each} == {0.5}
     assert thoughts.usage.completion_tokens == 5 * 48
     rows = {name: value for name, _, value in reasoning_rows(thoughts)}
@@ -72,12 +80,12 @@ async def test_scenes_alone_are_asked_about(items: list[Item]) -> None:
 
 def test_figures_by_hand() -> None:
     def thought(kind: str, holds: bool, direct: float, reasoned: float | None, **said: object) -> Thought:
-        fields = {"parsed": False, "consistent": None, "claims": (), "named": (), **said}
+        fields = {"parsed": False, "claims": (), "named": (), **said}
         return Thought(kind, holds, direct, reasoned, **fields)  # type: ignore[arg-type]
 
     each = [
-        thought("exists", True, 0.9, 0.9, parsed=True, consistent=True, claims=(True, True), named=(True,)),
-        thought("touching", True, 0.4, 0.9, parsed=True, consistent=False, claims=(True, False), named=(False,)),
+        thought("exists", True, 0.9, 0.9, parsed=True, claims=(True, True), named=(True,)),
+        thought("touching", True, 0.4, 0.9, parsed=True, claims=(True, False), named=(False,)),
         thought("next_to", False, 0.3, 0.8),
         thought("exists", False, 0.1, None),
     ]
@@ -88,7 +96,7 @@ def test_figures_by_hand() -> None:
     # Both true ones are found, both false ones are not: what was not answered counts as wrong.
     assert rows[:6] == pytest.approx([0.5, 0.75, 0.5, 0.5, 0.5, 0.5])
     assert rows[6:8] == pytest.approx([abs(0.1 * 2 / 3) + 0.8 / 3, (0.1 + 0.6 + 0.3 + 0.1) / 4])
-    assert rows[8:] == pytest.approx([0.5, 0.75, 0.5, 0.5, 0.0, 2.0, 0.25])
+    assert rows[8:] == pytest.approx([0.5, 0.75, 0.5, 0.0, 2.0, 0.25])
 
 
 def test_without_thoughts_nothing_is_claimed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from judge.prompts.render import precondition_prompt
 from judge.stickers.network import ASSISTANT, END, PICTURE_TEXT, USER, build_model, packed_forward
 from judge.stickers.network import train_tokenizer as train
-from judge.stickers.streams import Packed, PackedStream, tokenizer_texts
+from judge.stickers.streams import PackedStream, tokenizer_texts
 from judge.stickers.train import Recipe, Trainer
 
 SENTENCES = ("There is a dog.", "A weapon touches a person.", "A child is next to an alcoholic drink.")
@@ -38,10 +39,10 @@ def test_packed_questions_read_as_if_asked_alone(tokenizer) -> None:  # type: ig
     model.set_attn_implementation("eager")
     questions = [Question(precondition_prompt(s).messages[0].text, "Yes", "exists") for s in SENTENCES]
     pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 144, 144, 3), dtype=np.uint8))
-    packed = Packer(tokenizer).pack([questions], "precondition", pictures=True)
-    batch = Packed(pixels, packed.ids, packed.positions, packed.groups, packed.targets)
+    packed = Packer(tokenizer).pack([questions], "precondition", pictures=1)
+    batch = replace(packed, pixels=pixels)
     with torch.inference_mode():
-        together, targets, _ = packed_forward(model, batch)
+        together, targets, weights, _ = packed_forward(model, batch)
         for number, question in enumerate(questions):
             text = USER + PICTURE_TEXT + question.text + END + ASSISTANT
             alone = model(
@@ -50,6 +51,7 @@ def test_packed_questions_read_as_if_asked_alone(tokenizer) -> None:  # type: ig
             ).logits[0, -1]
             torch.testing.assert_close(together[number], alone, atol=1e-4, rtol=1e-4)
     assert targets.tolist() == [tokenizer("Yes", add_special_tokens=False)["input_ids"][0]] * 3
+    assert weights.tolist() == [1.0] * 3
 
 
 def test_packed_batches_carry_answers_for_every_question(tokenizer) -> None:  # type: ignore[no-untyped-def]
