@@ -98,11 +98,11 @@ def _card(name: str, media: Media, verdict: Verdict, thumbnails: bool) -> Card:
     if not thumbnails:
         return Card(row)
     if media.kind == "video":
-        return Card(row, strip=_strip(media, verdict))
+        return Card(row, strip=strip_of(media, verdict))
     return Card(row, thumbnail(media.frames[0]) if media.frames else "")
 
 
-def _strip(media: Media, verdict: Verdict) -> VideoStrip | None:
+def strip_of(media: Media, verdict: Verdict) -> VideoStrip | None:
     """None if the frames cannot be read a second time; the verdict stands without them."""
     video, frames = media.video, media.frames
     if video is None:

@@ -150,6 +150,8 @@ def test_a_video_without_segments_lengths_or_frames() -> None:
     lines = explained(video_row(segments=(), timelines=(empty,), duration_ms=None, n_frames=None)).splitlines()
     assert lines[2:4] == ["  video length unknown", "    no segments"]
     assert "    along the video: no frame was read" in lines
+    shown = explained(video_row(segments=(), timelines=()))
+    assert "  video 0:12.4, 10 frames judged\n    no segments: no rule was read along time\n" in shown
     assert "video" not in explained(row(rule("r"), name="a.png", media_kind="image", n_frames=1))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import numpy as np
@@ -78,7 +79,7 @@ def transcripts(page: str) -> list[str]:
     """The words of each transcript, one line for each piece of text."""
     found = re.findall(r'<details class="debate">(.*?)</details>', page, flags=re.DOTALL)
     pieces = [[" ".join(piece.split()) for piece in re.split("<[^>]*>", text)] for text in found]
-    return ["\n".join(piece for piece in text if piece) for text in pieces]
+    return [html.unescape("\n".join(piece for piece in text if piece)) for text in pieces]
 
 
 def test_debates_and_votes_are_whole_transcripts() -> None:
@@ -92,10 +93,10 @@ def test_debates_and_votes_are_whole_transcripts() -> None:
         "round 2\naffirmative\ncut off at its limit of tokens\nThe edge reflects the lamp\n"
         "negative\n(other-vlm)\nrefused\njudge\nP(Yes) 0.93, label mass 0.99\nYes, weapons.\n"
         "critic\nThe second turn decided.\n"
-        "the judge&#39;s answer:\nYes, weapons.\n1,812 tokens written, 20,311 read"
+        "the judge's answer:\nYes, weapons.\n1,812 tokens written, 20,311 read"
     )
     assert second == (
-        "debate, negative first: undecided, P(Yes) 0.31\n(the judge&#39;s answer could not be read)\n"
+        "debate, negative first: undecided, P(Yes) 0.31\n(the judge's answer could not be read)\n"
         "about:\nA knife is held.\n"
         "round 1\nnegative\nA spoon.\naffirmative\nA blade.\njudge\nno reading\n0 tokens written, 0 read"
     )
@@ -158,11 +159,12 @@ def test_a_video_has_frames_a_timeline_and_segments() -> None:
 
 def test_a_video_without_segments_frames_or_length() -> None:
     page = render_page([Card(video_row(segments=(), timelines=(), duration_ms=None), strip=video_strip([], 3.0))])
-    assert "no segments" in page
+    assert '<div class="why">no segments: no rule was read along time</div>' in page
     assert "video 0:03.0, 10 frames judged" in page
     assert "<svg" not in page
     assert "0 of 10 judged frames are shown" in page
     assert '<ol class="strip">\n</ol>' in page
+    assert '<div class="why">no segments</div>' in render_page([Card(video_row(segments=()))])
 
 
 def test_regions_of_a_video_lie_on_the_frame_that_was_asked_about() -> None:
