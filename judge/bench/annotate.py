@@ -206,7 +206,9 @@ class Annotator:
         votes = await hold_votes(self._cast, [*motions.values()], self._settings)
         seconds = (time.perf_counter() - started_at) / max(len(motions), 1)
         return {
-            place: found[place].model_copy(update={"vote": vote, "vote_usage": usage_of(vote), "vote_seconds": seconds})
+            place: found[place].model_copy(
+                update={"vote": vote, "vote_usage": _vote_usage(vote), "vote_seconds": seconds}
+            )
             for place, vote in zip(motions, votes, strict=True)
         }
 
@@ -220,6 +222,13 @@ def failed(name: str, error: JudgeError, media_id: str = "") -> MediaAnnotation:
 def vote_decision(vote: Debate) -> Decision:
     """What a vote came to."""
     return ERROR if vote.reason.startswith(VOTE_FAILED) else _DECISIONS[vote.outcome]
+
+
+def _vote_usage(vote: Debate) -> Usage:
+    """These voters write; nothing is read of them."""
+    return Usage(
+        prompt_tokens=vote.prompt_tokens, completion_tokens=vote.completion_tokens, generations=len(vote.turns)
+    )
 
 
 def _example_digest(example: JudgedExample) -> str:

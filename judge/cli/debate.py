@@ -191,7 +191,7 @@ def tune_icl(  # noqa: PLR0917  (one parameter per option)
     files, left_out = labelled_files(labelled_csv, folder)
     console, messages = Console(width=None if sys.stdout.isatty() else 150), Console(stderr=True)
     for name, reason in left_out.items():
-        messages.print(f"'{name}' is left out: {reason}", style="yellow", markup=False)
+        messages.print(f"'{name}' is left out: {reason}", style="yellow", markup=False, soft_wrap=True)
     tuned = run_tuning(settings, policy, files, targets, messages, tell=lambda found: print_round(console, found))
     write_text(out, to_yaml(tuned, targets, settings, policy))
     messages.print(f"examples of round {tuned.best}: {out}", markup=False)

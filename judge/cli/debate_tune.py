@@ -13,7 +13,7 @@ from rich.progress import Progress
 from judge.bench.annotate import Annotator, MediaAnnotation
 from judge.bench.in_context import answer
 from judge.bench.labelled import LabelledFile
-from judge.bench.tune import Candidate, Rate, Rates, Round, Said, Targets, Tuned, tune
+from judge.bench.tune import Candidate, Rate, Rates, Round, Said, Targets, Tuned, check_classes, tune
 from judge.cli.debate_examples import CLIP_FRAMES
 from judge.cli.debate_run import annotate_loaded, batches, open_annotator
 from judge.cli.score import load_all
@@ -44,8 +44,9 @@ def run_tuning(
         MediaError: An example can no longer be read.
     """
     most = min(targets.max_examples, max(len(files) - 1, 0))
-    running = open_annotator(settings, policy, [_PLACEHOLDER] * most, messages, vote=False)
     candidates = [Candidate(each.name, each.harmful, _detail(each, policy)) for each in files]
+    check_classes(candidates)  # before a model starts
+    running = open_annotator(settings, policy, [_PLACEHOLDER] * most, messages, vote=False)
     try:
         with Progress(console=messages, disable=not messages.is_terminal, transient=True) as progress:
             asking = _Asking(running.annotator, files, settings.concurrency, progress)
@@ -53,7 +54,7 @@ def run_tuning(
     finally:
         running.close()
     for name, reason in asking.failures.items():
-        messages.print(f"{name}: {reason}", style="magenta", markup=False)
+        messages.print(f"{name}: {reason}", style="magenta", markup=False, soft_wrap=True)
     return tuned
 
 
@@ -110,8 +111,8 @@ def _detail(file: LabelledFile, policy: Constitution) -> str:
 def print_round(console: Console, found: Round) -> None:
     """One line for each of the two sets of rates."""
     console.print(f"round {found.number}, {len(found.examples)} examples{': passed' if found.passed else ''}")
-    console.print(f"  without them: {_rates(found.rest)}", markup=False)
-    console.print(f"  all pictures: {_rates(found.everything)}", markup=False)
+    console.print(f"  without them: {_rates(found.rest)}", markup=False, soft_wrap=True)
+    console.print(f"  all pictures: {_rates(found.everything)}", markup=False, soft_wrap=True)
 
 
 def _rates(rates: Rates) -> str:
