@@ -162,8 +162,12 @@ def parse_clip(sentence: str) -> ClipStatement | None:
 
 def clip_truth(statement: ClipStatement, frames: Sequence[Scene]) -> Outcome:
     """Of these frames, in order; `undecided` where a frame that matters is."""
-    outcomes = [Truth(scene).of(statement.atom) for scene in frames]
-    match statement.kind:
+    return clip_outcome(statement.kind, [Truth(scene).of(statement.atom) for scene in frames])
+
+
+def clip_outcome(kind: ClipKind, outcomes: Sequence[Outcome]) -> Outcome:
+    """The same from the atom's outcome in every frame, at least one."""
+    match kind:
         case "sometime":
             return _some(outcomes)
         case "always":

@@ -6,9 +6,9 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.progress import track
@@ -18,6 +18,8 @@ from judge.assets import constitution_path
 from judge.constitution import load_constitution
 from judge.errors import JudgeError
 from judge.stickers.splits import SPLITS, PolicyTruth, Split, draw_split, write_split
+from judge.stickers.video_files import write_video_split
+from judge.stickers.video_splits import VIDEO_SPLITS, draw_video_split
 
 if TYPE_CHECKING:
     from judge.metrics import Measured
@@ -30,6 +32,7 @@ _VERDICT_SPLITS: tuple[Split, ...] = (
     "test-heldout-pairs",
     "test-twins",
 )
+_Drawn = TypeVar("_Drawn")
 _COLUMNS = ("precision", "recall", "f1", "auroc", "ece", "coverage", "decided_accuracy")
 
 
@@ -54,10 +57,10 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(dest="action", required=True)
-    generate = actions.add_parser("generate", help="write labelled pictures in VHD11K's file format")
+    generate = actions.add_parser("generate", help="write labelled pictures and clips in VHD11K's file format")
     generate.add_argument("folder", type=Path)
-    generate.add_argument("--split", choices=SPLITS, action="append", help="default: all of them")
-    generate.add_argument("--count", type=int, default=200, help="pictures a split (default 200)")
+    generate.add_argument("--split", choices=(*SPLITS, *VIDEO_SPLITS), action="append", help="default: all of them")
+    generate.add_argument("--count", type=int, default=200, help="pictures or clips a split (default 200)")
     generate.add_argument("--seed", type=int, default=0)
     train = actions.add_parser("train", help="train the model; continues from the folder's checkpoint")
     train.add_argument("folder", type=Path, help="checkpoints go here, the finished model to FOLDER/model")
@@ -80,12 +83,26 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _generate(arguments: argparse.Namespace) -> int:
-    truth = PolicyTruth(load_constitution(constitution_path("stickers")))
-    for split in arguments.split or SPLITS:
-        items = draw_split(split, arguments.count, truth, seed=arguments.seed)
-        progress = track(items, description=split, total=arguments.count, console=Console(stderr=True))
-        print(f"{split}: {write_split(arguments.folder, split, iter(progress))} pictures in {arguments.folder / split}")
+    wanted = arguments.split or (*SPLITS, *VIDEO_SPLITS)
+    for split in SPLITS:
+        if split in wanted:
+            items = draw_split(split, arguments.count, _truth("stickers"), seed=arguments.seed)
+            count = write_split(arguments.folder, split, _tracked(items, split, arguments.count))
+            print(f"{split}: {count} pictures in {arguments.folder / split}")
+    for video_split in VIDEO_SPLITS:
+        if video_split in wanted:
+            clips = draw_video_split(video_split, arguments.count, _truth("stickers-video"), seed=arguments.seed)
+            count = write_video_split(arguments.folder, video_split, _tracked(clips, video_split, arguments.count))
+            print(f"{video_split}: {count} clips in {arguments.folder / video_split}")
     return 0
+
+
+def _truth(constitution: str) -> PolicyTruth:
+    return PolicyTruth(load_constitution(constitution_path(constitution)))
+
+
+def _tracked(items: Iterator[_Drawn], description: str, total: int) -> Iterator[_Drawn]:
+    return iter(track(items, description=description, total=total, console=Console(stderr=True)))
 
 
 def _train(arguments: argparse.Namespace) -> int:
