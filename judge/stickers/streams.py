@@ -44,12 +44,12 @@ Number = TypeVar("Number", int, float)
 Task = Literal["precondition", "rule", "policy", "describe", "reason", "debate", "clip"]
 PictureTask = Literal["precondition", "rule", "policy", "describe", "reason", "debate"]
 _TASKS: tuple[tuple[Task, float], ...] = (
-    ("precondition", 0.42), ("rule", 0.04), ("policy", 0.03), ("describe", 0.04), ("reason", 0.18), ("debate", 0.14),
-    ("clip", 0.15),
+    ("precondition", 0.30), ("rule", 0.03), ("policy", 0.02), ("describe", 0.03), ("reason", 0.14), ("debate", 0.34),
+    ("clip", 0.14),
 )  # fmt: skip
 """Share of the batches."""
 REASONINGS = 4
-DEBATES = 2
+DEBATES = 3
 """Questions a picture in the tasks `reason` and `debate`, which are long."""
 CLIP_FRAMES = (2, 6)
 """Fewest and most frames in a prompt about a clip."""
