@@ -15,6 +15,7 @@ from judge.replay.stored import History, Stored, about_rule, histories_of
 from judge.types import Evidence, RuleDecision, RuleOutcome
 
 _FRAMES = "of several frames, only the readings of one are stored"
+_TIME = "whether frames make a moment depends on those around them, whose readings are not stored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ def replay_rule(rule: Rule, stored: Stored, conditions: Conditions) -> RuleRepla
     if stored.forced:
         replayed, _ = _on_frame(rule, next(iter(stored.frames), 0), stored, conditions)
         return RuleReplay(rule.id, abstain(replayed, stored.forced))
+    if stored.verdict.duration_ms is not None:
+        return _carried(rule, stored, conditions) or RuleReplay(rule.id, None, _TIME)
     if stored.holistic or not stored.one_frame:
         return _carried(rule, stored, conditions) or _from_kept_frames(rule, stored, conditions)
     decision, unknown = _on_frame(rule, next(iter(stored.frames), 0), stored, conditions)
