@@ -3,7 +3,8 @@
 The clip is made here: 720p, 30 frames a second, H.264, with a keyframe every 30 and every 250 frames. Both decoders
 work in the process that judging uses too, and take turns. `cpu_s` is processor time of that process (ticks of 10 ms),
 which other work on the machine changes little; `wall_s` is what a caller waits. Medians. Opening starts the process,
-reads all packets and decodes one keyframe; it is a row of its own and in no other. The last line is one JSON object.
+reads all packets and decodes one keyframe; it is a row of its own and in no other. `mb` is the most memory that the
+process has held by then, the work of the rows above included. The last line is one JSON object.
 
     python benchmarks/video.py
     python benchmarks/video.py --seconds 10 --rounds 1   # a quick look
@@ -45,6 +46,7 @@ class Cost:
 
     cpu_s: float
     wall_s: float
+    mb: float
 
 
 def main() -> None:
@@ -101,27 +103,36 @@ def row(every: int, name: str, n_frames: int, costs: Sequence[Sequence[Cost]]) -
         "decord/pyav": decord / pyav if pyav else float("nan"),
         "pyav_wall_s": pyav_wall,
         "decord_wall_s": decord_wall,
+        **{f"{decoder}_mb": max(one.mb for one in found) for decoder, found in zip(DECODERS, costs, strict=True)},
     }
 
 
 def opened(data: bytes, decoder: Decoder) -> tuple[VideoFile, Cost]:
     started = time.perf_counter()
-    video = open_video(data, source="clip", limits=DecodingSettings(decoder=decoder, wall_s=600, cpu_s=600)).video
+    video = open_video(
+        data, source="clip", limits=DecodingSettings(decoder=decoder, wall_s=600, cpu_s=600, memory_mb=8192)
+    ).video
     assert isinstance(video, VideoFile)
-    return video, Cost(cpu_s(video), time.perf_counter() - started)
+    return video, Cost(cpu_s(video), time.perf_counter() - started, peak_mb(video))
 
 
 def reading(video: VideoFile, indices: Sequence[int]) -> Cost:
     before, started = cpu_s(video), time.perf_counter()
     for begin in range(0, len(indices), _AT_ONCE):
         video.read(indices[begin : begin + _AT_ONCE])
-    return Cost(cpu_s(video) - before, time.perf_counter() - started)
+    return Cost(cpu_s(video) - before, time.perf_counter() - started, peak_mb(video))
 
 
 def cpu_s(video: VideoFile) -> float:
     """Of the decoder's process, since it began."""
     ticks = Path(f"/proc/{video._process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
     return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_mb(video: VideoFile) -> float:
+    """Resident memory of the decoder's process at its highest."""
+    status = Path(f"/proc/{video._process.pid}/status").read_text(encoding="utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def h264_clip(seconds: int, every: int) -> bytes:
