@@ -5,7 +5,8 @@ same frame. Whatever the stored evidence does not settle is unknown, never taken
 - a precondition that was never asked, was asked in other words, or lacks a reading that the thresholds need;
 - of media with several frames, whose verdict keeps one frame per rule, all but: a rule that means what a stored one
   means; a violation that a kept frame proves; a rule that implies one which no frame violates;
-- rules that a stage decided from more than the preconditions (relevance scan, whole-rule reading), unless unchanged;
+- rules that a stage decided from more than the preconditions (relevance scan, whole-rule reading, a debate
+  about the rule), unless unchanged;
 - an abstention after slow stages: which questions they get depends on all rules.
 The model, and what the slow stages answered, are taken as they were; so is an abstention of the whole media.
 """
@@ -135,7 +136,7 @@ class _Stored:
     @property
     def holistic(self) -> bool:
         """Whether some rule was decided from more than its preconditions."""
-        return any(item.stage in _HOLISTIC for rule in self.verdict.rules for item in rule.evidence)
+        return any(_about_rule(item, rule) for rule in self.verdict.rules for item in rule.evidence)
 
 
 def _rule(rule: Rule, stored: _Stored, conditions: Conditions) -> RuleReplay | None:
@@ -185,13 +186,13 @@ def _relabelled(was: RuleDecision, rule: Rule, constitution: Constitution) -> tu
     ids = names(constitution.expression(rule.id))
     histories = {id: by_statement.get(constitution.precondition(id).statement, ()) for id in ids}
     about = tuple(_under(item, id) for id, history in histories.items() for item in history)
-    return (*about, *(item for item in was.evidence if item.stage in _HOLISTIC))
+    return (*about, *(item for item in was.evidence if _about_rule(item, was)))
 
 
 def _carries(was: RuleDecision, rule: Rule, conditions: Conditions) -> bool:
     """Whether the rule is also the same to the stages that read its own words, and was asked in the same words."""
     for item in was.evidence:
-        if item.stage in _HOLISTIC and item.statement != rule.statement:
+        if _about_rule(item, was) and item.statement != rule.statement:
             return False
         if item.template_digest and item.template_digest not in conditions.templates:
             return False
@@ -271,7 +272,7 @@ def _resettled(item: Evidence, name: str, thresholds: Thresholds) -> Evidence:
 
 def _is_forced(rule: RuleDecision) -> bool:
     """Abstained for another reason than its evidence: outside the model's domain, a failed engine."""
-    if rule.outcome != "abstained" or any(item.stage in _HOLISTIC for item in rule.evidence):
+    if rule.outcome != "abstained" or any(_about_rule(item, rule) for item in rule.evidence):
         return False
     expression = _parsed(rule.expression)
     last = {item.precondition_id: item for item in rule.evidence}
@@ -279,6 +280,14 @@ def _is_forced(rule: RuleDecision) -> bool:
     if expression is None:
         return False
     return evaluate(expression, outcomes) != "undecided" or why_open(expression, last) != rule.reason
+
+
+def _about_rule(item: Evidence, rule: RuleDecision) -> bool:
+    """Not about a precondition, which has been asked about before it is debated; ids of both kinds may be equal."""
+    if item.stage != "debate" or item.precondition_id != rule.rule_id:
+        return item.stage in _HOLISTIC
+    asked = {(each.precondition_id, each.statement) for each in rule.evidence if each.stage != "debate"}
+    return (item.precondition_id, item.statement) not in asked
 
 
 def _frames(rules: Sequence[RuleDecision]) -> dict[int, dict[str, _History]]:
@@ -294,7 +303,7 @@ def _histories(rule: RuleDecision) -> dict[str, _History]:
     """By precondition id."""
     histories: dict[str, _History] = {}
     for item in rule.evidence:
-        if item.stage not in _HOLISTIC:
+        if not _about_rule(item, rule):
             histories[item.precondition_id] = (*histories.get(item.precondition_id, ()), item)
     return histories
 
@@ -305,7 +314,7 @@ def _statements(verdict: Verdict, made_under: Constitution | None) -> dict[str, 
         item.precondition_id: item.statement
         for rule in verdict.rules
         for item in rule.evidence
-        if item.stage not in _HOLISTIC
+        if not _about_rule(item, rule)
     }
     if made_under is not None and made_under.digest == verdict.versions.constitution:
         found |= {each.id: each.statement for each in made_under.preconditions}

@@ -22,14 +22,16 @@ from judge.cli.authoring import add_commands
 from judge.cli.canary import canary_app
 from judge.cli.constitution import constitution_app
 from judge.cli.debate import debate_app
+from judge.cli.debate_examples import judged_examples
 from judge.cli.files import write_text
 from judge.cli.models import models
 from judge.cli.options import EXIT_FAIL_ON, EXIT_SOME_FAILED, EXIT_USAGE, judge_settings
 from judge.cli.score import engine_failed, score_all
-from judge.cli.start import start_engine
+from judge.cli.start import close_all, start_engine, start_panel
 from judge.cli.table import print_explanation, print_table
 from judge.config import EngineConfig, JudgeConfig, Preset
 from judge.constitution import load_constitution
+from judge.engines.base import Engine
 from judge.engines.build import ENGINES
 from judge.errors import JudgeError
 from judge.media import FoundInput, Permissions, expand_inputs
@@ -117,15 +119,20 @@ def score(  # noqa: PLR0917  (one parameter per option)
     settings = judge_settings(config, engine=engine, model=model, preset=preset, device=device, dtype=dtype)
     settings = _with_stages(settings, region, reason)
     console, messages = Console(width=None if sys.stdout.isatty() else 150), Console(stderr=True)
-    policy = load_constitution(constitution_path(constitution))
+    path = constitution_path(constitution)
+    policy = load_constitution(path)
+    examples = judged_examples(policy, path.parent, settings.cascade.debate)
     found = expand_inputs(inputs, sys.stdin if "-" in inputs else ())
     judge: Judge | None = None
+    engines: list[Engine] = []
     if any(isinstance(each, FoundInput) for each in found):
         default = EngineConfig()
         if model is None and (settings.engine.name, settings.engine.model) == (default.name, default.model):
             messages.print(f"note: {_EMBEDDED}", style="yellow")
         running, notices = start_engine(settings.engine, messages)
-        judge = Judge(running, policy, settings, notices=notices)
+        panel, told = start_panel(settings, messages)
+        engines = [running, *panel.values()]
+        judge = Judge(running, policy, settings, panel=panel, examples=examples, notices=(*notices, *told))
     cards: list[Card] = []
     rows: list[ScoreRow] = []
     permissions = Permissions(files=True, urls=allow_urls)
@@ -136,6 +143,7 @@ def score(  # noqa: PLR0917  (one parameter per option)
             cards.append(card)
         if as_jsonl:
             print(card.row.model_dump_json(), flush=True)
+    close_all(engines)
     if as_json:
         print(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
     elif not as_jsonl:

@@ -17,13 +17,14 @@ from judge.cli.examples import compare_examples, junit, locate, media_of, print_
 from judge.cli.files import write_text
 from judge.cli.options import EXIT_FAIL_ON, EXIT_SOME_FAILED, EXIT_USAGE, judge_settings
 from judge.cli.score import score_all
-from judge.cli.start import start_engine
+from judge.cli.start import close_all, start_engine, start_panel
 from judge.cli.tree import print_policy
 from judge.cli.what_if import print_what_if, what_if
 from judge.config import Preset
 from judge.constitution import Problem, check_file, load_constitution
 from judge.constitution.diff import compare
 from judge.constitution.lint import KINDS, lint_file
+from judge.engines.base import Engine
 from judge.engines.build import ENGINES
 from judge.errors import ConfigError
 from judge.media import FoundInput, Permissions
@@ -166,11 +167,16 @@ def run_examples(  # noqa: PLR0917  (one parameter per option)
     policy = load_constitution(path)
     found = [locate(media, media_folder or path.parent) for media in media_of(policy)]
     judge: Judge | None = None
+    engines: list[Engine] = []
     if any(isinstance(each, FoundInput) for each in found):
-        running, notices = start_engine(settings.engine, Console(stderr=True))
-        judge = Judge(running, policy, settings, notices=notices)
+        messages = Console(stderr=True)
+        running, notices = start_engine(settings.engine, messages)
+        panel, told = start_panel(settings, messages)
+        engines = [running, *panel.values()]
+        judge = Judge(running, policy, settings, panel=panel, notices=(*notices, *told))
     cards = score_all(judge, found, Permissions(files=True), batch=settings.concurrency)
     results = compare_examples(policy, [card.row for card in cards])
+    close_all(engines)
     if as_json:
         print(json.dumps([each.model_dump(mode="json") for each in results], indent=1))
     elif results:

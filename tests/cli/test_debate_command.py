@@ -414,9 +414,9 @@ def test_the_embedded_model_debates_pictures_of_its_world(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_model_that_takes_one_picture_refuses_examples() -> None:
+def test_a_model_that_takes_too_few_pictures_refuses_examples() -> None:
     result = judge("debate", "annotate", str(sample_media_path("demo") / "harmless-1.png"))
     assert result.returncode == 2
-    assert "takes 1 pictures at once" in result.stderr
+    assert "takes 8 pictures at once, and the judge of a debate is shown 15" in " ".join(result.stderr.split())
     assert "--max-examples 0 shows no examples" in result.stderr
     assert "Traceback" not in result.stderr

@@ -12,10 +12,16 @@ import pytest
 from judge.errors import ConfigError
 from judge.profiles import load_profiles
 from judge.prompts import render
+from judge.prompts.debate import DebateSpeaker, JudgedExample, Subject, debate_prompt
 from judge.types import Frame, Message, Prompt, PromptLayout, QuestionFormat
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "prompts"
 FRAME = Frame(0, 0.0, np.zeros((2, 2, 3), np.uint8))
+PRECONDITION = Subject("precondition", ("A person is on fire.",), "a first look found this 48 % likely.")
+SAID: tuple[tuple[DebateSpeaker, str], ...] = (
+    ("affirmative", "Flames rise from her coat."),
+    ("negative", "The light is orange,\nbut it is a <lamp>."),
+)
 RENDERED: dict[str, Prompt] = {
     "precondition": render.precondition_prompt("A weapon touches a person.", (FRAME,)),
     "rule": render.rule_prompt("A person is on fire.", (FRAME,)),
@@ -23,13 +29,32 @@ RENDERED: dict[str, Prompt] = {
     "describe": render.describe_prompt((FRAME,)),
     "reason": render.reasoning_prompt("A person is on fire.", (FRAME,)),
     "conclude": render.conclusion_prompt("A person is on fire.", "A woman stands in flames.", (FRAME,)),
+    "clip": render.clip_prompt("A person falls.", (FRAME, FRAME)),
+    "debate_affirmative": debate_prompt(PRECONDITION, "affirmative", (), (FRAME,)),
+    "debate_negative_answering": debate_prompt(PRECONDITION, "negative", SAID[:1], (FRAME,)),
+    "debate_judge": debate_prompt(
+        Subject("rule", ("A person is on fire.",), categories=("injury",)), "judge", SAID, (FRAME,)
+    ),
+    "debate_judge_policy_with_examples": debate_prompt(
+        Subject("policy", ("A person is on fire.", "There is a drug."), categories=("injury", "drugs"), clip=True),
+        "judge",
+        SAID,
+        (FRAME, FRAME),
+        (JudgedExample((FRAME,), "No, a\ncampfire."), JudgedExample((FRAME, FRAME), "Yes, drugs.")),
+    ),
+    "debate_critic": debate_prompt(PRECONDITION, "critic", (*SAID, ("judge", "Yes, flames on the coat.")), (FRAME,)),
 }
 
 
-@pytest.mark.parametrize("name", render.TEMPLATES)
+def test_every_template_is_pinned() -> None:
+    assert {name.partition("_")[0] for name in RENDERED} == set(render.TEMPLATES)
+
+
+@pytest.mark.parametrize("name", RENDERED)
 def test_the_words_are_those_of_the_golden_file(name: str) -> None:
     path = GOLDEN / f"{name}.txt"
-    text = "\n".join(f"[{m.role}]\n{m.text}" for m in RENDERED[name].messages) + "\n"
+    labels = "".join(f"[frame] {label}\n" for label in RENDERED[name].layout.frame_labels)
+    text = labels + "\n".join(f"[{m.role}]\n{m.text}" for m in RENDERED[name].messages) + "\n"
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text(text, encoding="utf-8")
     assert path.read_text(encoding="utf-8") == text

@@ -1,0 +1,42 @@
+"""The examples of a policy's rules, as a debate shows them to its judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from judge.cli.examples import locate
+from judge.config import DebateSettings
+from judge.constitution import Constitution, Example, Rule
+from judge.media import FailedInput, Permissions, load_media
+from judge.prompts.debate import JudgedExample
+
+
+def judged_examples(
+    constitution: Constitution, folder: Path, settings: DebateSettings
+) -> Mapping[str, tuple[JudgedExample, ...]]:
+    """By rule id; nothing is read unless rules are debated by somebody who sees examples.
+
+    Args:
+        constitution: Whose examples.
+        folder: Where their media lie.
+        settings: At most `max_examples` of each rule are read.
+
+    Raises:
+        MediaError: An example cannot be read; it names the media.
+    """
+    if not settings.enabled or settings.subject != "rule" or settings.examples_for == "nobody":
+        return {}
+    return {
+        rule.id: tuple(_judged(rule, each, folder) for each in rule.examples[: settings.max_examples])
+        for rule in constitution.rules
+        if rule.examples
+    }
+
+
+def _judged(rule: Rule, example: Example, folder: Path) -> JudgedExample:
+    found = locate(example.media, folder)
+    if isinstance(found, FailedInput):
+        raise found.error
+    answer = f"Yes, {rule.category}." if example.violates else f"No, {example.note or 'nothing of the kind'}."
+    return JudgedExample(load_media(found.ref, Permissions(files=True)).frames, answer)
