@@ -153,8 +153,8 @@ class Annotator:
         media = asked.media
         rules = [rule for rule in self._constitution.rules if media.kind in rule.modalities]
         if not rules:
-            raise MediaError(f"'{asked.name}': no rule of '{self._constitution.name}' is about a {media.kind}")
-        frames = _frames(media, self._config.video.clips.frames)
+            raise MediaError(f"'{asked.name}': no rule of '{self._constitution.name}' is about {media.kind}s")
+        frames = frames_of(media, self._config.video.clips.frames)
         if not frames:
             raise MediaError(f"'{asked.name}' has no frames")
         check_cast(self._cast, self._settings, examples=asked.examples, frames=len(frames))
@@ -236,7 +236,12 @@ def _example_digest(example: JudgedExample) -> str:
     return " ".join([example.answer, *pixels])
 
 
-def _frames(media: Media, count: int) -> tuple[Frame, ...]:
+def frames_of(media: Media, count: int) -> tuple[Frame, ...]:
+    """At most so many frames, evenly spread; those of a video that has none in memory are read.
+
+    Raises:
+        MediaError: A frame cannot be decoded.
+    """
     if media.frames or media.video is None:
         return tuple(media.frames[place] for place in sample_evenly(len(media.frames), count))
     return tuple(media.video.read(uniform(media.video.info, count)))

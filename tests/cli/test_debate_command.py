@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from typer.testing import CliRunner
 
 from judge.assets import sample_media_path
@@ -43,7 +44,9 @@ def run(*arguments: str) -> tuple[int, str, str]:
 
 def picture(path: Path, level: int) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (8, 8), (level, level, level)).save(path)
+    name = PngInfo()
+    name.add_text("name", path.name)  # no two files have the same bytes
+    Image.new("RGB", (8, 8), (level, level, level)).save(path, pnginfo=name)
     return str(path)
 
 
@@ -140,6 +143,20 @@ def test_rows_of_two_annotators_are_not_mixed(tmp_path: Path, policy: str) -> No
     assert code == 2
     assert "has other columns than these settings write" in messages
     assert table.read_bytes() == before
+
+
+def test_rows_that_say_error_stay_until_their_media_is_judged_again(tmp_path: Path, policy: str) -> None:
+    gone, light = str(tmp_path / "gone.png"), picture(tmp_path / "light.png", LIGHT)
+    table = tmp_path / "t.csv"
+    run("annotate", gone, "--csv", str(table), *options(policy))
+    assert run("annotate", light, "--csv", str(table), *options(policy))[0] == 0
+    assert [(row["imagePath"], row["decision"]) for row in rows(table)] == [(gone, "error"), (light, "yes")]
+    before = table.read_bytes()
+    picture(tmp_path / "gone.png", LIGHT)
+    assert run("annotate", gone, "--csv", str(table), *options(policy, "learns", "--refusal", "harmful"))[0] == 2
+    assert table.read_bytes() == before  # a run that is refused changes nothing
+    assert run("annotate", gone, "--csv", str(table), *options(policy))[0] == 0
+    assert [(row["imagePath"], row["decision"]) for row in rows(table)] == [(light, "yes"), (gone, "yes")]
 
 
 def test_a_file_that_is_no_table_of_ours_is_left_alone(tmp_path: Path, policy: str) -> None:
@@ -273,6 +290,26 @@ def test_an_example_that_cannot_be_shown_stops_the_run(tmp_path: Path, media: st
     assert words in messages
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "settings: "),
+        ("examples: []", "examples: "),
+        ("name: small", "examples: Field required"),
+        ("examples: [{media: a.png}]", "violates"),
+        ("examples: [{media: a.png, violates: 'yes'}]", "violates"),
+        ("a: [", "is not valid YAML"),
+    ],
+)
+def test_a_bad_file_of_examples_is_named(tmp_path: Path, policy: str, content: str, words: str) -> None:
+    (tmp_path / "e.yaml").write_text(content)
+    more = ("--examples", str(tmp_path / "e.yaml"))
+    code, _, messages = run("annotate", picture(tmp_path / "a.png", LIGHT), *options(policy, "never", *more))
+    assert (code, DebatingEngine.built) == (2, [])
+    assert words in messages
+    assert "e.yaml" in messages
+
+
 # --- tune-icl ---------------------------------------------------------------------------------------------------
 
 
@@ -310,6 +347,16 @@ def test_no_picture_is_judged_in_sight_of_its_own_answer(tmp_path: Path, policy:
     prompts = [prompt for call in DebatingEngine.built[0].calls for prompt in call.prompts if len(prompt.frames) > 1]
     counts = {(gray(prompt.frames[-1]), len(prompt.frames) - 1) for prompt in prompts}
     assert counts == {(LIGHT, 3), (HARMLESS, 3), (DARK, 2)}
+
+
+def test_a_copy_under_another_name_is_the_same_picture(tmp_path: Path, policy: str) -> None:
+    table = Path(labelled(tmp_path, light=0, dark=2, harmless=2))
+    first, second = sorted(table.parent.glob("dark-*.png"))
+    second.write_bytes(first.read_bytes())
+    code, _, _ = run("tune-icl", str(table), "--out", str(tmp_path / "e.yaml"), *options(policy, "learns"))
+    asked = [prompt for call in DebatingEngine.built[0].calls for prompt in call.prompts]
+    assert code == 10
+    assert {len(prompt.frames) for prompt in asked if gray(prompt.frames[-1]) == DARK} == {1}
 
 
 def test_a_model_that_never_learns_does_not_converge_by_leaving_errors_out(tmp_path: Path, policy: str) -> None:
@@ -414,9 +461,9 @@ def test_the_embedded_model_debates_pictures_of_its_world(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_model_that_takes_one_picture_refuses_examples() -> None:
+def test_a_model_that_takes_too_few_pictures_refuses_examples() -> None:
     result = judge("debate", "annotate", str(sample_media_path("demo") / "harmless-1.png"))
     assert result.returncode == 2
-    assert "takes 1 pictures at once" in result.stderr
+    assert "takes 8 pictures at once, and the judge of a debate is shown 15" in " ".join(result.stderr.split())
     assert "--max-examples 0 shows no examples" in result.stderr
     assert "Traceback" not in result.stderr
