@@ -20,6 +20,8 @@ from judge.stickers.statements import render as render_atom
 from judge.types import Outcome
 
 RATE_HZ = 10
+CLIP_FRAMES = (2, 6)
+"""Fewest and most frames in a prompt about a clip."""
 _MOVE_FRAMES = 4
 """A sticker that moves takes this many frames."""
 _SWAY_PX = 2.0

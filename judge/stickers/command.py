@@ -1,4 +1,4 @@
-"""`judge stickers generate | train | evaluate`: reproduces the embedded model and its figures."""
+"""`judge stickers generate | train | evaluate | evaluate-video`: reproduces the embedded model and its figures."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rich.table import Table
 from judge.assets import constitution_path
 from judge.constitution import load_constitution
 from judge.errors import JudgeError
+from judge.stickers.command_video import add_video_parser, evaluate_video
 from judge.stickers.splits import SPLITS, PolicyTruth, Split, draw_split, write_split
 from judge.stickers.video_files import write_video_split
 from judge.stickers.video_splits import VIDEO_SPLITS, draw_video_split
@@ -37,12 +38,14 @@ _COLUMNS = ("precision", "recall", "f1", "auroc", "ece", "coverage", "decided_ac
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs one of the three; returns the exit code (0, or 2 for wrong usage)."""
+    """Runs one of them; returns the exit code (0, or 2 for wrong usage)."""
     arguments = _parser().parse_args(argv)
     try:
         if arguments.action == "generate":
             return _generate(arguments)
-        return _train(arguments) if arguments.action == "train" else asyncio.run(_evaluate(arguments))
+        if arguments.action == "train":
+            return _train(arguments)
+        return asyncio.run(_evaluate(arguments) if arguments.action == "evaluate" else evaluate_video(arguments))
     except JudgeError as error:
         print(f"judge stickers: {error}", file=sys.stderr)
         return 2
@@ -53,7 +56,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="judge stickers",
         description="The embedded model's world: make its data sets, train it, measure it.",
         epilog="examples:\n  judge stickers generate out/stickers --split test --count 200\n"
-        "  judge stickers train runs/first --device cuda\n  judge stickers evaluate --count 200 --json out/goals.json",
+        "  judge stickers train runs/first --device cuda\n  judge stickers evaluate --count 200 --json out/goals.json\n"
+        "  judge stickers evaluate-video --count 40",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(dest="action", required=True)
@@ -79,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--device", default="auto")
     evaluate.add_argument("--seed", type=int, default=0)
     evaluate.add_argument("--json", type=Path, help="also write everything to this file")
+    add_video_parser(actions)
     return parser
 
 

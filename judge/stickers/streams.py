@@ -27,7 +27,7 @@ from judge.prompts.render import (
     rule_prompt,
 )
 from judge.stickers.augment import augment, augment_alike
-from judge.stickers.clips import draw_clip
+from judge.stickers.clips import CLIP_FRAMES, draw_clip
 from judge.stickers.corpus import Asked, Asker, Question, clip_question, describe_question, description, scope_questions
 from judge.stickers.dense import DenseLabels, dense_labels, no_labels
 from judge.stickers.distractors import draw_distractor
@@ -51,8 +51,6 @@ _TASKS: tuple[tuple[Task, float], ...] = (
 REASONINGS = 4
 DEBATES = 3
 """Questions a picture in the tasks `reason` and `debate`, which are long."""
-CLIP_FRAMES = (2, 6)
-"""Fewest and most frames in a prompt about a clip."""
 _WORDS_WEIGHT = 0.35
 """Of a token in a text, where an answer in one token counts 1: texts are long, and their words easy."""
 _TOKENIZER_TASKS: tuple[Asked, ...] = ("precondition", "precondition", "precondition", "rule", "policy", "reason")
