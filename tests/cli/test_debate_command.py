@@ -402,7 +402,7 @@ def test_what_failed_counts_nowhere_and_is_told(tmp_path: Path, policy: str) -> 
     assert code == 3
     assert (only["rest"]["tpr"]["of"], only["rest"]["tnr"]["of"], only["rest"]["failed"]) == (4, 4, 2)
     assert "'odd.png' is left out: " in messages
-    assert "'gone.png' is left out: no picture of that name" in messages
+    assert "'gone.png' is left out: no media of that name" in messages
     assert "the card fell out" in messages
 
 
