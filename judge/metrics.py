@@ -138,3 +138,13 @@ def _members(groups: Sequence[str]) -> list[NDArray[np.intp]]:
 def share(flags: Sequence[bool]) -> Measured:
     """A share with its interval."""
     return bootstrap(lambda column: float(column.mean()), np.array(flags, dtype=np.float64))
+
+
+def proportion(hits: int, count: int) -> Measured:
+    """`hits / count` with Wilson's 95 % interval, which does not shrink to a point at 0 and 1; nan if `count` is 0."""
+    if not count:
+        return Measured(float("nan"), float("nan"), float("nan"))
+    z, p = 1.959964, hits / count
+    centre, scale = p + z * z / (2 * count), 1 + z * z / count
+    spread = z * float(np.sqrt(p * (1 - p) / count + z * z / (4 * count * count)))
+    return Measured(p, max((centre - spread) / scale, 0.0), min((centre + spread) / scale, 1.0))

@@ -4,9 +4,9 @@ Smoothing decides *whether* a run of violated frames is a moment; the frames' ow
 ends. Were the smoothed score to decide that too, every moment would lose up to half of the window at either end, and
 sampling finely around its ends would be of no use.
 
-An abstained frame is as if it had not been judged: it weighs nothing in the average, makes no run and breaks none. But
-what it shows is not claimed: a moment ends halfway to it and goes on halfway after it, unless the gap is short enough
-to be merged (`merge_gap_s`).
+An abstained frame weighs nothing in the average, makes no run and breaks none: frames on either side of it count
+together. But what it shows is not claimed: a moment ends halfway to it, and another begins halfway after it, unless the
+gap between them is short enough to be merged (`merge_gap_s`).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judge.config import Cascade, JudgeConfig, ReasoningSettings, Thresholds
+from judge.config import Cascade, DebateSettings, JudgeConfig, ReasoningSettings, Thresholds
 from judge.constitution import Constitution, Expression, canonical, is_contradiction, is_tautology, parse_constitution
 from judge.engines.base import ModelInfo
 from judge.engines.scripted import Answer, ScriptedEngine
@@ -320,3 +320,48 @@ def test_what_several_frames_settle(new: str, outcome: str | None) -> None:
         outcome,
         "" if outcome else "of several frames, only the readings of one are stored",
     )
+
+
+def test_frames_in_time_settle_only_what_means_the_same() -> None:
+    """A frame that shows a violation may be refuted by those around it."""
+    statements = {name: STATEMENTS[name] for name in ("a", "b.x")}
+    verdict = judged(made({"r": "a and b.x"}, statements), [(0.9, 0.1, 0.0), (0.0, 0.9, 0.0)])
+    timed = verdict.model_copy(update={"duration_ms": 2000})
+    same, other = (again(timed, made({"r": rule}, statements)).rules[0] for rule in ("b.x and a", "a or b.x"))
+    assert (same.outcome, other.outcome) == ("not_violated", None)
+    assert other.unknown.startswith("whether frames make a moment")
+
+
+# --- debates about rules --------------------------------------------------------------------------------------
+
+
+def debated(subject: str, rules: Mapping[str, str], *, said: str = "No, nothing.", reading: float = 0.1) -> Verdict:
+    """Undecided letters, and a debate; its judge reads `reading`."""
+
+    def answer(prompt: Prompt) -> float:
+        return reading if "You are the judge" in prompt.messages[0].text else 0.5
+
+    engine = ScriptedEngine(default=answer, default_generation="A sign.", generations={"You are the judge": said})
+    debate = DebateSettings.model_validate({"enabled": True, "subject": subject, "max_questions": 16})
+    config = PLAIN.model_copy(update={"cascade": Cascade(debate=debate)})
+    media = Media("m" * 64, "image", (Frame(0, 0.0, np.zeros((1, 1, 3), np.uint8)),), 0.0)
+    (verdict,) = asyncio.run(Judge(engine, made(rules), config, priors=PriorStore()).judge([media]))
+    return Verdict.model_validate_json(verdict.model_dump_json())
+
+
+@pytest.mark.parametrize("subject", ["precondition", "rule"])
+@pytest.mark.parametrize(("said", "reading"), [("No, nothing.", 0.1), ("Hm.", 0.1), ("Yes, a sign.", 0.5)])
+def test_a_debated_verdict_is_reproduced_under_its_own_constitution(subject: str, said: str, reading: float) -> None:
+    rules = {"one": LETTERS[0], LETTERS[1]: EVERY}  # the second rule has the id of a precondition
+    verdict = debated(subject, rules, said=said, reading=reading)
+    assert any(item.stage == "debate" for rule in verdict.rules for item in rule.evidence)
+    assert_reproduced(again(verdict, made(rules)), verdict)
+
+
+def test_what_a_debate_said_of_a_rule_says_nothing_of_another() -> None:
+    rules = {"one": f"{LETTERS[0]} and {LETTERS[1]}", "every": EVERY}
+    verdict = debated("rule", rules)
+    changed = made({"one": f"{LETTERS[0]} or {LETTERS[1]}", "every": EVERY})
+    replayed = {rule.rule_id: rule for rule in again(verdict, changed).rules}
+    assert replayed["one"].decision is None
+    assert "read as a whole" in replayed["one"].unknown

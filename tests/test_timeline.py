@@ -19,7 +19,7 @@ from judge.types import RuleDecision, RuleOutcome, Segment, Timeline, VideoInfo
 _steady = settings(max_examples=100, derandomize=True, deadline=None, database=None)
 OUTCOMES: dict[str, RuleOutcome] = {"V": "violated", "-": "not_violated", "?": "abstained"}
 USUAL = {"V": 0.9, "-": 0.1, "?": 0.5}
-DEFAULT = TimelineSettings()
+DEFAULT = TimelineSettings(min_frames=2)
 ACCEPT = 0.8
 
 
@@ -121,7 +121,7 @@ def test_frames_far_away_and_abstained_ones_are_not_averaged() -> None:
 
 def test_without_smoothing_or_time_scores_stay_as_they_are() -> None:
     as_read = [1.0, 0.1, 0.0]
-    assert smoothed(Along("V--", scores=as_read, settings=TimelineSettings(smoothing_s=0.0))) == as_read
+    assert smoothed(Along("V--", scores=as_read, settings=TimelineSettings(min_frames=2, smoothing_s=0.0))) == as_read
     assert smoothed(Along("V--", times=[5, 5, 5], scores=as_read)) == as_read
     assert smoothed(Along("V", scores=[1.0])) == [1.0]
 
@@ -195,9 +195,9 @@ def test_abstained_frames_make_and_break_nothing_and_nothing_is_claimed_of_them(
 def test_a_single_strong_frame_is_enough_where_it_may_be() -> None:
     scores = [0.1, 0.1, 0.95, 0.1, 0.1]
     assert Along("--V--", scores=scores).spans == [(150, 250)]
-    assert Along("--V--", scores=scores, settings=TimelineSettings(strong=0.96)).spans == []
+    assert Along("--V--", scores=scores, settings=TimelineSettings(min_frames=2, strong=0.96)).spans == []
     certain = [0.1, 0.1, 1.0, 0.1, 0.1]
-    assert Along("--V--", scores=certain, settings=TimelineSettings(strong=1.0)).spans == []
+    assert Along("--V--", scores=certain, settings=TimelineSettings(min_frames=2, strong=1.0)).spans == []
     assert Along("--?--", scores=certain).spans == []
 
 
@@ -279,7 +279,7 @@ def test_the_outcome_of_a_video(letters: str, step_ms: int, expected: tuple[Rule
 
 
 def test_without_smoothing_nothing_is_refuted() -> None:
-    assert Along("-----V-----", settings=TimelineSettings(smoothing_s=0.0)).outcome[0] == "abstained"
+    assert Along("-----V-----", settings=TimelineSettings(min_frames=2, smoothing_s=0.0)).outcome[0] == "abstained"
 
 
 def test_a_frame_that_the_average_still_calls_violated_is_not_refuted() -> None:

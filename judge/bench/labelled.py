@@ -1,27 +1,24 @@
 """Labelled pictures on disk, in VHD11K's files: `harmful_image_<split>_ann.csv` beside the folders of pictures.
 
-Only the columns `imagePath`, `decision` and `harmfulType` are read, and `scenes_<split>.jsonl` where there is one.
+Only the media and the decisions are read (`vhd11k`), and the groups of `scenes_<split>.jsonl` where there is one.
 Source of the layout: VHD11K (arXiv 2409.19734).
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from pydantic import JsonValue
 
+from judge.bench.vhd11k import Annotation, MediaNames, read_annotations
 from judge.errors import ConfigError, JudgeError
 from judge.media import FileMedia, Permissions, load_media
+from judge.media.listing import media_below
 from judge.types import Media
-
-LABELS: Mapping[str, bool] = {"yes": True, "no": False}
-"""What VHD11K's column `decision` says, in lower case, and whether that means harmful."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,41 +55,31 @@ def load_split(folder: Path, split: str, *, count: int | None = None) -> Labelle
     scenes = read_scenes(folder, split)
     items: list[Labelled] = []
     left_out: dict[str, str] = {}
-    for row in islice(read_table(folder, split), count):
-        name, id = row["imagePath"], Path(row["imagePath"]).stem
-        label = LABELS.get(row["decision"].strip().lower())
-        if label is None:
-            left_out[name] = f"its decision is '{row['decision']}', neither yes nor no"
+    for row in read_split(folder, split)[:count]:
+        id = Path(row.path).stem
+        if row.harmful is None:
+            left_out[row.path] = f"its decision is '{row.said}', neither yes nor no"
             continue
         try:
-            media = load_media(FileMedia(path=folder / name), Permissions(files=True))
+            media = load_media(FileMedia(path=folder / row.path), Permissions(files=True))
         except JudgeError as error:
-            left_out[name] = str(error)
+            left_out[row.path] = str(error)
             continue
-        items.append(Labelled(id, media, label, str(scenes.get(id, {}).get("group", id))))
+        items.append(Labelled(id, media, row.harmful, str(scenes.get(id, {}).get("group", id))))
     return LabelledSet(split, tuple(items), left_out)
 
 
-def read_table(folder: Path, split: str) -> Iterator[Mapping[str, str]]:
-    """`imagePath`, `decision` and `harmfulType` of each row; the last is empty where the table has no such column.
+def read_split(folder: Path, split: str) -> tuple[Annotation, ...]:
+    """The rows of a split's table.
 
     Raises:
-        ConfigError: There is no such split, or its table lacks one of the first two columns.
+        ConfigError: There is no such split, or its table lacks a column.
     """
     path = folder / f"harmful_image_{split}_ann.csv"
-    try:
-        text = _decoded(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(
-            f"split table '{path}' cannot be read: {error.strerror}",
-            hint=f"the folder has {', '.join(split_names(folder)) or 'no splits'}",
-        ) from error
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    missing = {"imagePath", "decision"} - set(reader.fieldnames or ())
-    if missing:
-        raise ConfigError(f"split table '{path}' has no column '{sorted(missing)[0]}'")
-    for row in reader:
-        yield {name: row.get(name) or "" for name in ("imagePath", "decision", "harmfulType")}
+    if not path.is_file():
+        hint = f"the folder has {', '.join(split_names(folder)) or 'no splits'}"
+        raise ConfigError(f"split table '{path}' cannot be read: there is no such file", hint=hint)
+    return read_annotations(path).rows
 
 
 def read_scenes(folder: Path, split: str) -> Mapping[str, Mapping[str, JsonValue]]:
@@ -118,9 +105,50 @@ def read_scenes(folder: Path, split: str) -> Mapping[str, Mapping[str, JsonValue
     return found
 
 
-def _decoded(data: bytes) -> str:
-    """The published tables are not clean UTF-8."""
+@dataclass(frozen=True, slots=True)
+class LabelledFile:
+    """Labelled media that has not been read; `name` is its path below the folder."""
+
+    name: str
+    path: Path
+    harmful: bool
+    harmful_type: str
+
+
+def labelled_files(table: Path, folder: Path) -> tuple[list[LabelledFile], Mapping[str, str]]:
+    """The media of any annotation table, and the rows that cannot be used, each with its reason.
+
+    A row's path is looked for below `folder`, and then its base name: tables carry the folders of another machine.
+
+    Raises:
+        ConfigError: As `read_annotations`.
+    """
+    names = MediaNames(media_below(str(folder)).media)
+    files: dict[Path, LabelledFile] = {}
+    left_out: dict[str, str] = {}
+    for row in read_annotations(table).rows:
+        try:
+            path = _below(folder, row.path) or names.find(row.path)
+        except ConfigError as error:
+            left_out[row.path] = error.message
+            continue
+        if row.harmful is None:
+            left_out[row.path] = f"its decision is '{row.said}', neither yes nor no"
+        elif path is None:
+            left_out[row.path] = f"no media of that name lies below '{folder}'"
+        elif path in files:
+            left_out[row.path] = f"line {row.line} names '{path}' again"
+        else:
+            name = path.relative_to(folder).as_posix()
+            files[path] = LabelledFile(name, path, row.harmful, row.harmful_type)
+    return list(files.values()), left_out
+
+
+def _below(folder: Path, name: str) -> Path | None:
+    """The file that a path names, if it lies below the folder."""
+    path = folder / os.path.normpath(name)  # one spelling, so that what is named twice is seen
     try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("iso-8859-1")
+        inside = path.resolve().is_relative_to(folder.resolve())
+        return path if inside and not Path(name).is_absolute() and path.is_file() else None
+    except (OSError, ValueError):  # a name too long, a null character
+        return None

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from pydantic import JsonValue
 
-from judge.bench.labelled import LABELS, read_scenes, read_table
+from judge.bench.labelled import read_scenes, read_split
+from judge.bench.vhd11k import Annotation
 from judge.errors import did_you_mean, quoted
 
 
@@ -45,8 +45,8 @@ def load_rule_labels(folder: Path, split: str, rules: Collection[str], *, count:
     scenes = read_scenes(folder, split)
     items: list[RuleLabel] = []
     left_out: dict[str, str] = {}
-    for row in islice(read_table(folder, split), count):
-        path = folder / row["imagePath"]
+    for row in read_split(folder, split)[:count]:
+        path = folder / row.path
         violated, problem = _violated(row, scenes.get(path.stem, {}).get("violated"), rules)
         if problem:
             left_out[str(path)] = problem
@@ -55,13 +55,13 @@ def load_rule_labels(folder: Path, split: str, rules: Collection[str], *, count:
     return RuleLabels(tuple(items), left_out)
 
 
-def _violated(row: Mapping[str, str], listed: JsonValue, rules: Collection[str]) -> tuple[tuple[str, ...], str]:
+def _violated(row: Annotation, listed: JsonValue, rules: Collection[str]) -> tuple[tuple[str, ...], str]:
     """The ids, and why they are of no use; empty if they are."""
-    harmful = LABELS.get(row["decision"].strip().lower())
+    harmful = row.harmful
     if harmful is None:
-        return (), f"its decision is {quoted(row['decision'])}, neither yes nor no"
+        return (), f"its decision is {quoted(row.said)}, neither yes nor no"
     if listed is None:
-        listed = [name.strip() for name in row["harmfulType"].split(";") if name.strip()] if harmful else []
+        listed = [name.strip() for name in row.harmful_type.split(";") if name.strip()] if harmful else []
     if not isinstance(listed, list):
         return (), "its violated rules are no list"
     names = tuple(dict.fromkeys(str(name) for name in listed))

@@ -11,7 +11,6 @@ from typing import Annotated, Optional, get_args
 
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from judge import __version__
@@ -19,8 +18,10 @@ from judge.assets import constitution_names, constitution_path
 from judge.cli.ablate import EXAMPLES as ABLATE_EXAMPLES
 from judge.cli.ablate import ablate
 from judge.cli.authoring import add_commands
+from judge.cli.bars import Bars
 from judge.cli.canary import canary_app
 from judge.cli.constitution import constitution_app
+from judge.cli.debate import debate_app
 from judge.cli.debate_examples import judged_examples
 from judge.cli.explanation import print_explanation
 from judge.cli.files import write_text
@@ -30,9 +31,10 @@ from judge.cli.models import models
 from judge.cli.options import EXIT_FAIL_ON, EXIT_SOME_FAILED, EXIT_USAGE, judge_settings
 from judge.cli.pipes import flush_pipes, watch_pipes
 from judge.cli.score import engine_failed, score_all
+from judge.cli.stages import DebateOrders, RegionLocalizer, Sampling, StageOptions
 from judge.cli.start import close_all, start_engine, start_panel
 from judge.cli.table import print_table
-from judge.config import EngineConfig, JudgeConfig, Preset
+from judge.config import EngineConfig, Preset
 from judge.constitution import load_constitution
 from judge.engines.base import Engine
 from judge.engines.build import ENGINES
@@ -56,19 +58,25 @@ Examples:
 
   judge score photo.jpg --region occlusion --explain
 
+  judge score clip.mp4 --explain --report clip.html
+
+  judge score photo.jpg --vote --debate one --explain
+
 Exit codes: 0 everything was judged; 2 wrong usage; 3 some inputs could not be judged;
-10 something matched --fail-on (comes before 3); 141 nobody read the output to its end. An input that could not be judged counts as uncertain.
+10 something matched --fail-on (comes before 3); 141 the output was closed before its end, as by `| head`.
+An input that could not be judged counts as uncertain.
 """
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Decide whether images are harmful under a written policy.",
+    help="Decide whether images and videos are harmful under a written policy.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(constitution_app, name="constitution")
 add_commands(constitution_app)
 app.add_typer(canary_app, name="canary")
+app.add_typer(debate_app, name="debate")
 app.command()(models)
 
 
@@ -79,14 +87,6 @@ class FailOn(StrEnum):
     uncertain = "uncertain"
 
 
-class RegionLocalizer(StrEnum):
-    """Who finds the region; see `RegionSettings.localizer`."""
-
-    off = "off"
-    occlusion = "occlusion"
-    owlv2 = "owlv2"
-
-
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"visual-judge {__version__}")
@@ -95,7 +95,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False) -> None:
-    """Decide whether images are harmful under a written policy."""
+    """Decide whether images and videos are harmful under a written policy."""
 
 
 @app.command(epilog=_EXAMPLES)
@@ -108,6 +108,10 @@ def score(  # noqa: PLR0917  (one parameter per option)
     preset: Annotated[Optional[str], typer.Option(help=f"One of {', '.join(get_args(Preset))}.")] = None,  # noqa: UP045
     region: Annotated[Optional[RegionLocalizer], typer.Option(help="Region test of what is undecided.")] = None,  # noqa: UP045
     reason: Annotated[Optional[bool], typer.Option(help="Reason step by step about what is undecided.")] = None,  # noqa: UP045
+    vote: Annotated[Optional[bool], typer.Option(help="Vote on what is still undecided.")] = None,  # noqa: UP045
+    debate: Annotated[Optional[DebateOrders], typer.Option(help="Debate what is still undecided.")] = None,  # noqa: UP045
+    sampling: Annotated[Optional[Sampling], typer.Option(help="Which frames of a video are judged.")] = None,  # noqa: UP045
+    frames: Annotated[Optional[int], typer.Option(min=1, help="Most frames judged of one video.")] = None,  # noqa: UP045
     device: Annotated[Optional[str], typer.Option(help="auto, cpu, cuda, cuda:0...")] = None,  # noqa: UP045
     dtype: Annotated[Optional[str], typer.Option(help="auto, float32, bfloat16, float16.")] = None,  # noqa: UP045
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
@@ -117,14 +121,15 @@ def score(  # noqa: PLR0917  (one parameter per option)
     explain: Annotated[bool, typer.Option(help="Show every rule and reading.")] = False,
     allow_urls: Annotated[bool, typer.Option(help="Fetch http(s) URLs given as inputs.")] = False,
 ) -> None:
-    """Judge images: unsafe, safe or uncertain, with the rule and the reason."""
+    """Judge images and videos: unsafe, safe or uncertain, with the rule, the reason and, for a video, the time."""
     settings = judge_settings(config, engine=engine, model=model, preset=preset, device=device, dtype=dtype)
-    settings = _with_stages(settings, region, reason)
+    settings = StageOptions(region, reason, vote, debate, sampling, frames).over(settings)
     console, messages = Console(width=None if sys.stdout.isatty() else 150), Console(stderr=True)
     path = constitution_path(constitution)
     policy = load_constitution(path)
     examples = judged_examples(policy, path.parent, settings.cascade.debate)
     found = expand_inputs(inputs, sys.stdin if "-" in inputs else ())
+    bars = Bars(messages)
     judge: Judge | None = None
     engines: list[Engine] = []
     if any(isinstance(each, FoundInput) for each in found):
@@ -134,17 +139,24 @@ def score(  # noqa: PLR0917  (one parameter per option)
         running, notices = start_engine(settings.engine, messages)
         panel, told = start_panel(settings, messages)
         engines = [running, *panel.values()]
-        judge = Judge(running, policy, settings, panel=panel, examples=examples, notices=(*notices, *told))
+        judge = Judge(
+            running, policy, settings, panel=panel, examples=examples, notices=(*notices, *told),
+            on_progress=bars.watched,
+        )  # fmt: skip
     cards: list[Card] = []
     rows: list[ScoreRow] = []
     permissions = Permissions(files=True, urls=allow_urls)
-    stream = score_all(judge, found, permissions, batch=settings.concurrency, thumbnails=report is not None)
-    for card in track(stream, "judging", total=len(found), console=messages, disable=not messages.is_terminal):
-        rows.append(card.row)
-        if report:
-            cards.append(card)
-        if as_jsonl:
-            print(card.row.model_dump_json(), flush=True)
+    stream = score_all(
+        judge, found, permissions, batch=settings.concurrency, thumbnails=report is not None,
+        decoding=settings.video.decoding,
+    )  # fmt: skip
+    with bars:
+        for card in bars.over(stream, len(found)):
+            rows.append(card.row)
+            if report:
+                cards.append(card)
+            if as_jsonl:
+                print(card.row.model_dump_json(), flush=True)
     close_all(engines)
     if as_json:
         print(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
@@ -157,16 +169,6 @@ def score(  # noqa: PLR0917  (one parameter per option)
         write_text(report, render_page(cards))
         messages.print(f"report: {report}")
     raise typer.Exit(_exit_code(rows, fail_on))
-
-
-def _with_stages(settings: JudgeConfig, region: RegionLocalizer | None, reason: bool | None) -> JudgeConfig:
-    """The stages that options switch on or off."""
-    cascade = settings.cascade
-    if region is not None:
-        cascade = cascade.model_copy(update={"region": cascade.region.model_copy(update={"localizer": region.value})})
-    if reason is not None:
-        cascade = cascade.model_copy(update={"reasoning": cascade.reasoning.model_copy(update={"enabled": reason})})
-    return settings.model_copy(update={"cascade": cascade})
 
 
 def _exit_code(rows: list[ScoreRow], fail_on: FailOn | None) -> int:

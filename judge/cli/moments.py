@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from judge.cli.paragraphs import say
-from judge.report.clock import clock, span
+from judge.report.moments import clock, no_segments, span
 from judge.types import Timeline, Verdict
 
 
@@ -25,7 +25,7 @@ def print_moments(console: Console, verdict: Verdict, indent: int) -> None:
             f" {each.rule_id}  peak {each.peak_probability:.2f} at {clock(each.peak_ms)}{found}",
         )
     if not verdict.segments:
-        say(console, indent + 2, "no segments")
+        say(console, indent + 2, no_segments(verdict))
 
 
 def along(timeline: Timeline) -> str:

@@ -9,6 +9,8 @@ from judge.report.plain import brief, one_line, plain_text, shortened
 
 LONGEST_CHARS = 800
 """Of one text; the rest is only in JSON and on the page."""
+MOST_LINES = 20
+"""Of one text, before wrapping."""
 _NARROWEST_COLUMNS = 20
 
 
@@ -19,10 +21,11 @@ def say(console: Console, indent: int, *parts: str | tuple[str, str]) -> None:
 
 
 def say_text(console: Console, indent: int, text: str, style: str = "") -> None:
-    """A text with its own line breaks, cut where it is longer than `LONGEST_CHARS`."""
-    shown, left_out = shortened(plain_text(text).strip(), LONGEST_CHARS)
+    """A text with its own line breaks, cut where it is longer than `LONGEST_CHARS` or `MOST_LINES`."""
+    whole = plain_text(text).strip()
+    shown = "\n".join(shortened(whole, LONGEST_CHARS)[0].split("\n")[:MOST_LINES])
     _write(console, indent, Text(shown, style))
-    if left_out:
+    if left_out := len(whole) - len(shown):
         say(console, indent, (f"[{left_out:,} more characters, shown by --json and --report]", "dim"))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from judge.config import DecodingSettings
 from judge.errors import JudgeError, MediaError
 from judge.media import FailedInput, Input, Permissions, load_media
+from judge.media.load import load_frames
 from judge.media.video import DEFAULT_DECODING
 from judge.pipeline import Judge
 from judge.report.page import Card
@@ -33,15 +34,27 @@ class Loaded:
 
 
 def load_all(
-    inputs: Sequence[Input], permissions: Permissions, decoding: DecodingSettings = DEFAULT_DECODING
+    inputs: Sequence[Input],
+    permissions: Permissions,
+    decoding: DecodingSettings = DEFAULT_DECODING,
+    *,
+    frames: int | None = None,
 ) -> Iterator[Loaded]:
-    """Decodes inputs one by one; a failure stays with its input. Videos come open: whoever takes one closes it."""
+    """Decodes inputs one by one; a failure stays with its input.
+
+    Args:
+        frames: Of a video, in memory; None = videos come open, and whoever takes one closes it.
+    """
     for found in inputs:
         if isinstance(found, FailedInput):
             yield Loaded(found.name, None, found.error)
             continue
         try:
-            yield Loaded(found.name, load_media(found.ref, permissions, decoding=decoding))
+            if frames is None:
+                media = load_media(found.ref, permissions, decoding=decoding)
+            else:
+                media = load_frames(found.ref, permissions, frames, decoding=decoding)
+            yield Loaded(found.name, media)
         except JudgeError as error:
             yield Loaded(found.name, None, error)
 
@@ -85,11 +98,11 @@ def _card(name: str, media: Media, verdict: Verdict, thumbnails: bool) -> Card:
     if not thumbnails:
         return Card(row)
     if media.kind == "video":
-        return Card(row, strip=_strip(media, verdict))
+        return Card(row, strip=strip_of(media, verdict))
     return Card(row, thumbnail(media.frames[0]) if media.frames else "")
 
 
-def _strip(media: Media, verdict: Verdict) -> VideoStrip | None:
+def strip_of(media: Media, verdict: Verdict) -> VideoStrip | None:
     """None if the frames cannot be read a second time; the verdict stands without them."""
     video, frames = media.video, media.frames
     if video is None:

@@ -35,8 +35,9 @@ class SamplingSettings(Settings):
     """`adaptive`: how often it looks more closely."""
     shot_change: Fraction = 0.25
     """`shots`, `adaptive`: mean difference of two thumbnails, of 1, from which a shot ends."""
-    same_below: Fraction = 0.003
-    """Frames whose thumbnails differ by less than this from a judged neighbour take over its readings; 0 = none do."""
+    same_below: Fraction = 0.02
+    """Frames whose thumbnails differ by less than this (of 1) in every part from a judged neighbour take over its
+    readings; 0 = none do."""
     time_budget_s: Seconds | None = None
     """`adaptive`: seconds after which it looks no closer; None = no limit. With one, the same video may get another
     verdict on another day."""
@@ -49,8 +50,9 @@ class TimelineSettings(Settings):
     """Half width of the window over which scores are averaged, in log-odds; 0 = not at all."""
     strong: Fraction = 0.95
     """A single frame with this score makes a segment by itself; 1 = never."""
-    min_frames: Annotated[int, Field(ge=1)] = 2
-    """Judged frames that a segment needs, unless one of them is strong."""
+    min_frames: Annotated[int, Field(ge=1)] = 1
+    """Judged frames that a segment needs, unless one of them is strong. With 1, a frame that calm ones close by do not
+    refute is enough; where frames are few and far between, there are none close by."""
     merge_gap_s: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.5
     """Segments of a rule that are closer than this become one."""
 

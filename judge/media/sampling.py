@@ -31,6 +31,9 @@ _FEW = 6
 _UNSEEN = 4
 """Rank of a gap that is only long; see `closer_frames`."""
 
+_PARTS = (6, 8)
+"""Rows and columns of the parts in which near-duplicates are compared."""
+
 Times = NDArray[np.float64]
 
 
@@ -90,19 +93,20 @@ def same_as(
 
     A frame is compared with the last one that stands for itself, never with one that was taken over, so that slow
     changes do not add up. A frame without a thumbnail stands for itself, and so does one in `judged`: it has a reading
-    of its own. What changes little of the picture, e.g. a caption, may stay below any sensible limit.
+    of its own.
 
     Args:
         thumbnails: Of these frames, and perhaps of others.
         indices: Frames in question.
-        below: Mean difference over pixels and channels, of 1; 0 = no frame takes over anything.
+        below: Mean difference, of 1, in the part of the picture that differs most; 0 = no frame takes over anything.
+            A part is a small share of the picture, so that a thing that comes or moves there counts.
         judged: Frames that have been judged before.
     """
     at = {index: place for place, index in enumerate(thumbnails.indices)}
     taken: dict[int, int] = {}
     standing: int | None = None
     for index in sorted(index for index in indices if index in at):
-        alike = standing is not None and _difference(thumbnails.images, at[standing], at[index]) < below
+        alike = standing is not None and _local_difference(thumbnails.images, at[standing], at[index]) < below
         if standing is not None and alike and index not in judged:
             taken[index] = standing
         else:
@@ -240,10 +244,7 @@ def _first_pass(info: VideoInfo, settings: SamplingSettings, thumbnails: Thumbna
 
 
 def _landmarks(info: VideoInfo, settings: SamplingSettings, thumbnails: Thumbnails | None) -> tuple[int, ...]:
-    """Both ends, a keyframe for every `max_gap_s` and the middle of every shot; none of the latter looks like another.
-
-    Sorted.
-    """
+    """Both ends; and a keyframe for every `max_gap_s` and the middle of every shot, no two neighbours alike. Sorted."""
     last = len(info.timestamps_s) - 1
     if last < 0:
         return ()
@@ -318,6 +319,21 @@ def _nearest_to_ticks(times: Times, rate_hz: float) -> NDArray[np.intp]:
 
 def _distinct(indices: NDArray[np.intp]) -> tuple[int, ...]:
     return tuple(int(index) for index in np.unique(indices))
+
+
+def _local_difference(images: NDArray[np.uint8], one: int, other: int) -> float:
+    """The mean over pixels and channels in each of up to 6 x 8 parts of the picture; the largest of them."""
+    change = np.abs(images[one].astype(np.int16) - images[other].astype(np.int16)).mean(-1)
+    rows, columns = (_starts(length, parts) for length, parts in zip(change.shape, _PARTS, strict=True))
+    sums = np.add.reduceat(np.add.reduceat(change, rows, axis=0), columns, axis=1)
+    counts = np.outer(np.diff([*rows, change.shape[0]]), np.diff([*columns, change.shape[1]]))
+    return float((sums / counts).max() / 255.0)
+
+
+def _starts(length: int, parts: int) -> list[int]:
+    """Where each of at most `parts` about equal stretches begins."""
+    count = min(parts, length)
+    return [length * number // count for number in range(count)]
 
 
 def _difference(images: NDArray[np.uint8], one: int, other: int) -> float:

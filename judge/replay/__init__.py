@@ -3,8 +3,9 @@
 A reading belongs to a statement, not to an id: a precondition takes over what was read of the same statement in the
 same frame. Whatever the stored evidence does not settle is unknown, never taken to be unchanged:
 - a precondition that was never asked, was asked in other words, or lacks a reading that the thresholds need;
-- of media with several frames, whose verdict keeps one frame per rule, all but: a rule that means what a stored one
-  means; a violation that a kept frame proves; a rule that implies one which no frame violates;
+- of a video, or an animation, all but a rule that means what a stored one means: one frame makes no moment;
+- of other media with several frames, whose verdict keeps one frame per rule, all but: a rule that means what a
+  stored one means; a violation that a kept frame proves; a rule that implies one which no frame violates;
 - rules that a stage decided from more than the preconditions (relevance scan, whole-rule reading, a debate
   about the rule), unless unchanged;
 - an abstention after slow stages: which questions they get depends on all rules.

@@ -15,6 +15,7 @@ from judge.replay.stored import History, Stored, about_rule, histories_of
 from judge.types import Evidence, RuleDecision, RuleOutcome
 
 _FRAMES = "of several frames, only the readings of one are stored"
+_TIME = "whether frames make a moment depends on those around them, whose readings are not stored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def replay_rule(rule: Rule, stored: Stored, conditions: Conditions) -> RuleRepla
     if stored.forced:
         replayed, _ = _on_frame(rule, next(iter(stored.frames), 0), stored, conditions)
         return RuleReplay(rule.id, abstain(replayed, stored.forced))
-    if stored.holistic or not stored.one_frame:
+    if stored.holistic or not stored.one_frame or stored.verdict.duration_ms is not None:
         return _carried(rule, stored, conditions) or _from_kept_frames(rule, stored, conditions)
     decision, unknown = _on_frame(rule, next(iter(stored.frames), 0), stored, conditions)
     return _settled(decision, unknown, stored)
@@ -101,6 +102,8 @@ def _from_kept_frames(rule: Rule, stored: Stored, conditions: Conditions) -> Rul
     """Violated if some kept frame shows it; not violated if it implies a stored rule that no frame violates."""
     if stored.holistic:
         return RuleReplay(rule.id, None, "rules were scanned or read as a whole, which depends on their words")
+    if stored.verdict.duration_ms is not None:
+        return RuleReplay(rule.id, None, _TIME)
     for frame_index in stored.frames:
         decision, unknown = _on_frame(rule, frame_index, stored, conditions)
         if not unknown and decision.outcome == "violated":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from judge.report.clock import clock, span
+from judge.report.moments import clock, span
 from judge.types import RuleOutcome, Segment, Timeline, Verdict
 
 WIDTH_PX = 960

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from judge.report import debates
 from judge.report.chart import WIDTH_PX, Chart, chart
-from judge.report.clock import clock, span
 from judge.report.html import page_environment
+from judge.report.moments import clock, no_segments, span
 from judge.report.strip import StripFrame, VideoStrip
 from judge.types import ScoreRow, Verdict
 
@@ -74,6 +74,7 @@ def render_page(cards: Sequence[Card]) -> str:
             debates=debates,
             clock=clock,
             span=span,
+            no_segments=no_segments,
             width=WIDTH_PX,
         )
     )

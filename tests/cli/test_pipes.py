@@ -13,31 +13,24 @@ COMMAND = [sys.executable, "-m", "judge.cli"]
 
 
 @pytest.fixture
-def names(tmp_path: Path) -> str:
+def failing(tmp_path: Path) -> list[str]:
     """An empty folder, many times: no model is needed, and the rows are far more than a pipe holds."""
-    return f"{tmp_path}\n" * 1000
+    return [str(tmp_path)] * 1000
 
 
-@pytest.mark.parametrize("form", ["--jsonl", "--json", "--explain"])
-def test_a_reader_who_has_seen_enough_ends_it_quietly(form: str, names: str) -> None:
-    with subprocess.Popen(
-        [*COMMAND, "score", "-", form], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
+@pytest.mark.parametrize("form", ["--jsonl", "--explain"])
+def test_a_reader_who_has_seen_enough_ends_it_quietly(form: str, failing: list[str]) -> None:
+    command = [*COMMAND, "score", *failing, form]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        process.stdin.write(names)
-        process.stdin.close()
         assert process.stdout.readline() != ""
         process.stdout.close()
         messages = process.stderr.read()
         assert (process.wait(timeout=120), messages) == (141, "")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["--version"], ["--help"], ["models"], ["constitutions", "--json"], ["constitution", "show", "stickers"]],
-)
+@pytest.mark.parametrize("arguments", [["--version"], ["constitution", "show", "stickers"]])
 def test_a_reader_who_never_read_is_no_error_either(arguments: list[str]) -> None:
     """Little output stays in the buffer until the end, and fails only there."""
     read_end, write_end = os.pipe()
@@ -50,21 +43,12 @@ def test_a_reader_who_never_read_is_no_error_either(arguments: list[str]) -> Non
 def test_closed_messages_end_it_as_well() -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
-    result = subprocess.run(
-        [*COMMAND, "score", "x.png", "--preset", "wild"], stdout=subprocess.PIPE, stderr=write_end, check=False
-    )
+    command = [*COMMAND, "score", "x.png", "--preset", "wild"]
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=write_end, check=False)
     os.close(write_end)
     assert (result.returncode, result.stdout) == (141, b"")
 
 
-def test_in_a_shell_the_first_lines_come_through(names: str) -> None:
-    script = f"{sys.executable} -m judge.cli score - --jsonl | head -2 | wc -l; echo ${{PIPESTATUS[0]}}"
-    result = subprocess.run(["bash", "-c", script], input=names, capture_output=True, text=True, check=False)
-    assert (result.stdout.split(), result.stderr) == (["2", "141"], "")
-
-
-def test_who_reads_everything_gets_everything(names: str) -> None:
-    result = subprocess.run(
-        [*COMMAND, "score", "-", "--jsonl"], input=names, capture_output=True, text=True, check=False
-    )
+def test_who_reads_everything_gets_everything(failing: list[str]) -> None:
+    result = subprocess.run([*COMMAND, "score", *failing, "--jsonl"], capture_output=True, text=True, check=False)
     assert (result.returncode, len(result.stdout.splitlines()), result.stderr) == (3, 1000, "")

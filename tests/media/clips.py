@@ -51,18 +51,21 @@ def clip(
     container: str = "mp4",
     *,
     n_frames: int = 40,
+    first: int = 0,
     size: tuple[int, int] = (160, 96),
     gop: int = 12,
     turned_deg: int = 0,
     times_ms: Sequence[int] | None = None,
     sound_s: float = 0.0,
     codec: str | None = None,
+    pixels: str = "yuv420p",
     mux: tuple[tuple[str, str], ...] = (),
     coding: tuple[tuple[str, str], ...] = (),
 ) -> bytes:
     """A whole file at 25 frames a second, or with frames at `times_ms`.
 
     Args:
+        first: Number that stands in the first frame.
         turned_deg: Clockwise; the coded pictures lie on their side, and the container says how to turn them.
     """
     muxer, default_codec = CONTAINERS[container]
@@ -71,14 +74,14 @@ def clip(
         path = Path(folder, "clip")
         with av.open(str(path), "w", format=muxer, options=dict(mux)) as output:
             stream = output.add_stream(codec or default_codec, rate=rate, options=dict(coding))
-            stream.pix_fmt = "yuv420p"
+            stream.pix_fmt = pixels
             stream.width, stream.height = size if turned_deg % 180 == 0 else size[::-1]
             stream.codec_context.gop_size = gop
             if turned_deg:
                 stream.set_display_rotation(-turned_deg)
             sound = output.add_stream("flac" if muxer == "matroska" else "aac", rate=16_000) if sound_s else None
             for number in range(n_frames):
-                coded = np.ascontiguousarray(np.rot90(picture(number, *size), turned_deg // 90))
+                coded = np.ascontiguousarray(np.rot90(picture(first + number, *size), turned_deg // 90))
                 frame = av.VideoFrame.from_ndarray(coded, "rgb24")
                 frame.pts, frame.time_base = times_ms[number] if times_ms else number, Fraction(1, rate)
                 output.mux(stream.encode(frame))

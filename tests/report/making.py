@@ -134,18 +134,17 @@ FIRE = timeline("violence.fire", KNIFE.timestamps_ms, [0.01] * 10, ["not_violate
 
 def video_row(**more: object) -> ScoreRow:
     fields = {
-        "name": "clip.mp4",
         "media_kind": "video",
         "n_frames": 10,
         "duration_ms": 12_400,
         "segments": (segment("violence.knife", 3200, 5700, 4100),),
         "timelines": (KNIFE, FIRE),
+        "rules": (
+            rule("violence.knife", evidence(frame_indices=(41,)), frame_index=41),
+            rule("violence.fire", outcome="not_violated", score=0.01, stage="token_probability"),
+        ),
     }
-    rules = (
-        rule("violence.knife", evidence(frame_indices=(41,)), frame_index=41),
-        rule("violence.fire", outcome="not_violated", score=0.01, stage="token_probability"),
-    )
-    return row(*rules, **(fields | more))  # type: ignore[arg-type]
+    return row(**({"name": "clip.mp4"} | fields | more))  # type: ignore[arg-type]
 
 
 def film(count: int, seconds: float, *, size: tuple[int, int] = (90, 160), noise: bool = False) -> list[Frame]:

@@ -101,9 +101,9 @@ def build(
     return Judge(engine, constitution, config, priors=PriorStore(), on_progress=report)
 
 
-def shining(start: int, end: int, count: int = 80, dark: int = 10) -> Reel:
+def shining(start: int, end: int, count: int = 80) -> Reel:
     """Dark, but bright in frames `start` up to but not including `end`; each frame a shade of its own."""
-    return Reel([(250 - n % 3 if start <= n < end else dark + n % 7) for n in range(count)])
+    return Reel([(250 - 8 * (n % 3) if start <= n < end else 8 * (n % 6)) for n in range(count)])
 
 
 async def test_a_moment_is_found_to_the_frame_with_few_looks() -> None:

@@ -1,6 +1,8 @@
-"""Times as people read them."""
+"""When, in words: times of a video, and what is said where there are none."""
 
 from __future__ import annotations
+
+from judge.types import Verdict
 
 
 def clock(time_ms: float) -> str:
@@ -15,3 +17,8 @@ def clock(time_ms: float) -> str:
 def span(start_ms: float, end_ms: float) -> str:
     """`0:03.2-0:05.7`."""
     return f"{clock(start_ms)}-{clock(end_ms)}"
+
+
+def no_segments(verdict: Verdict) -> str:
+    """Instead of a list of segments. Where no rule was read along the video, nothing is known of when."""
+    return "no segments" if verdict.timelines else "no segments: no rule was read along time"

@@ -1,0 +1,79 @@
+"""How the frames of a video reach the report."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from judge.assets import sample_media_path
+from judge.cli.score import strip_of
+from judge.errors import MediaError
+from judge.types import Frame, Media, Thumbnails, Verdict, VideoInfo
+from tests.report.making import film, video_row
+
+
+class OpenFilm:
+    """A video of 125 frames in 12.4 s, in memory; from the frame `broken_at` on it is damaged."""
+
+    def __init__(self, broken_at: int = 125) -> None:
+        self._frames = film(125, 12.4)
+        self._broken_at = broken_at
+        self.read_indices: list[int] = []
+
+    @property
+    def info(self) -> VideoInfo:
+        return VideoInfo(tuple(f.timestamp_s for f in self._frames), (0,), 12.4, width_px=160, height_px=90)
+
+    def read(self, indices: Sequence[int]) -> list[Frame]:
+        self.read_indices += indices
+        if max(indices) >= self._broken_at:
+            raise MediaError("the frame at 4.1 s cannot be decoded")
+        return [self._frames[index] for index in indices]
+
+    def thumbnails(self, indices: Sequence[int]) -> Thumbnails:
+        return Thumbnails(tuple(indices), np.stack([self._frames[index].image[::5, ::5] for index in indices]))
+
+    def close(self) -> None: ...
+
+
+def verdict() -> Verdict:
+    found = video_row().verdict
+    assert found is not None
+    return found
+
+
+def test_only_judged_frames_of_an_open_video_are_read_again() -> None:
+    source = OpenFilm()
+    strip = strip_of(Media("m", "video", (), 12.4, video=source), verdict())
+    assert source.read_indices == [0, 12, 24, 34, 41, 50, 62, 80, 100, 120]
+    assert strip is not None
+    assert [frame.index for frame in strip.frames] == source.read_indices
+    assert (strip.frames[4].time_ms, strip.duration_s) == (4100, 12.4)
+
+
+def test_a_video_that_cannot_be_read_again_has_no_strip(caplog: pytest.LogCaptureFixture) -> None:
+    assert strip_of(Media("m", "video", (), 12.4, "clip.mp4", OpenFilm(broken_at=40)), verdict()) is None
+    assert "'clip.mp4': no frames for the report: the frame at 4.1 s cannot be decoded" in caplog.text
+
+
+@pytest.mark.slow
+def test_an_animation_is_shown_with_the_frames_that_decided(tmp_path: Path) -> None:
+    demo = sample_media_path("demo")
+    pictures = [Image.open(demo / name).convert("RGB") for name in ("harmless-1.png", "harmful-hate-words.png")]
+    animation, page = tmp_path / "two.gif", tmp_path / "page.html"
+    pictures[0].save(animation, save_all=True, append_images=[pictures[1]], duration=500)
+    command = [sys.executable, "-m", "judge.cli", "score", str(animation), "--report", str(page), "--explain"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"^  video .*, 2 frames judged$", result.stdout, flags=re.MULTILINE)
+    html = page.read_text()
+    assert html.count("data:image/jpeg;base64,") == 2
+    assert "video 0:01.0, 2 frames judged" in html
+    assert "2 of 2 judged frames are shown" in html
