@@ -1,5 +1,8 @@
 """Decoding with decord 0.6, whose FFmpeg is of 2018: no AV1, no rotation in Matroska, and it finds files out by itself.
 
+Its decoding thread runs ahead of a slow reader without a limit: on a full machine it held 1.8 GB of a 720p clip, where
+PyAV held 0.13 (benchmarks/video.py), so the memory limit may end what another time succeeds.
+
 It opens the file by the descriptor's own path, once, and finds no other descriptor free.
 """
 

@@ -46,7 +46,7 @@ _DOCTYPE_BYTES = 64
 _MAX_READ_BYTES = 2 * 2**30
 """Of the pictures that one call reads."""
 _AUTO: Decoder = "pyav"
-"""decord takes more processor time however frames are chosen (benchmarks/video.py), and says less about damage."""
+"""decord took 1.4 to 2.5 times the processor time for chosen frames, 1.0 to 1.3 times for all (benchmarks/video.py)."""
 
 
 def open_video(data: bytes, *, source: str, limits: DecodingSettings = DEFAULT_DECODING) -> Media:
