@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("judge", "serve")
-HEAVY = ("torch", "transformers", "vllm", "decord", "ray", "datasets")
+HEAVY = ("torch", "transformers", "vllm", "av", "decord", "ray", "datasets")
 
 
 @pytest.mark.parametrize("folder", ["constitutions", "datasets"])

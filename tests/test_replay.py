@@ -322,6 +322,16 @@ def test_what_several_frames_settle(new: str, outcome: str | None) -> None:
     )
 
 
+def test_frames_in_time_settle_only_what_means_the_same() -> None:
+    """A frame that shows a violation may be refuted by those around it."""
+    statements = {name: STATEMENTS[name] for name in ("a", "b.x")}
+    verdict = judged(made({"r": "a and b.x"}, statements), [(0.9, 0.1, 0.0), (0.0, 0.9, 0.0)])
+    timed = verdict.model_copy(update={"duration_ms": 2000})
+    same, other = (again(timed, made({"r": rule}, statements)).rules[0] for rule in ("b.x and a", "a or b.x"))
+    assert (same.outcome, other.outcome) == ("not_violated", None)
+    assert other.unknown.startswith("whether frames make a moment")
+
+
 # --- debates about rules --------------------------------------------------------------------------------------
 
 

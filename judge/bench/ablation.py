@@ -13,7 +13,8 @@ import numpy as np
 
 from judge.bench.labelled import Labelled, LabelledSet
 from judge.bench.memo import MemoEngine
-from judge.config import Cascade, JudgeConfig, Preset, ReasoningSettings, RegionSettings, Thresholds
+from judge.config import Cascade, JudgeConfig, Preset, RegionSettings, Thresholds
+from judge.config.base import Settings
 from judge.constitution import Constitution
 from judge.corpus import corpus_statistics
 from judge.engines.base import Engine
@@ -28,7 +29,9 @@ Way = Literal["cascade", "policy_direct", "rule_whole"]
 Fit = Literal["bias", "prior_weight", "corpus", "holistic", "region"]
 """What can be fitted on the calibration split: the one-way shift, the weight of the text-only reading, the corpus
 statistics, the weight of the whole rule's reading, and the two margins of the region test."""
-_PLAIN = Thresholds(preset="none", accept=0.5, reject=0.5)
+PLAIN = "plain chain"
+"""The setting that what is written by others is measured against."""
+_DIRECT = Thresholds(preset="none", accept=0.5, reject=0.5)
 _BIASES = tuple(float(b) for b in np.linspace(-3.0, 3.0, 25))
 _PRIOR_WEIGHTS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 _HOLISTIC_WEIGHTS = (0.1, 0.25, 0.5, 0.75)
@@ -75,6 +78,27 @@ class Run:
     results: tuple[Result, ...]
 
 
+def slow_settings(base: JudgeConfig) -> list[Setting]:
+    """The second grid, for engines that write: what reasoning, votes and debates add to the plain chain, which comes
+    first. The engine itself plays every role of a debate.
+    """
+    cascade = base.cascade
+    reasoning = cascade.reasoning.model_copy(update={"enabled": True})
+    vote = cascade.vote.model_copy(update={"enabled": True})
+    debate = cascade.debate.model_copy(update={"enabled": True, "panel": {}, "orders": "affirmative_first"})
+    both = debate.model_copy(update={"orders": "both"})
+    full = _with(base, region=_region(base), reasoning=reasoning, vote=vote, debate=debate)
+    return [
+        Setting(PLAIN, config=_with(base)),
+        Setting("chain + reasoning", config=_with(base, reasoning=reasoning)),
+        Setting("chain + vote", config=_with(base, vote=vote)),
+        Setting("chain + debate, one order", config=_with(base, debate=debate)),
+        Setting("chain + debate, both orders", config=_with(base, debate=both)),
+        Setting("chain + vote, then debate", config=_with(base, vote=vote, debate=debate)),
+        Setting("full cascade, vote and debate", config=full, fit=("region", "holistic")),
+    ]
+
+
 def settings(base: JudgeConfig, *, reasoning: bool, scan: bool) -> list[Setting]:
     """The grid: the baselines, the chain under every preset, and each further stage on top of `base`'s preset.
 
@@ -83,9 +107,7 @@ def settings(base: JudgeConfig, *, reasoning: bool, scan: bool) -> list[Setting]
         reasoning: Whether the engine can reason; adds the rows with chain of thought.
         scan: Whether `base` names an encoder; adds the row with the relevance scan.
     """
-    region = base.cascade.region
-    if region.localizer == "off":
-        region = region.model_copy(update={"localizer": "occlusion"})
+    region = _region(base)
     thought = base.cascade.reasoning.model_copy(update={"enabled": True})
     none = _with(base, preset="none")
     grid = [
@@ -122,19 +144,16 @@ _PRESETS: tuple[tuple[Preset, tuple[Fit, ...]], ...] = (
 )
 
 
-def _with(
-    base: JudgeConfig,
-    *,
-    preset: Preset | None = None,
-    region: RegionSettings | None = None,
-    reasoning: ReasoningSettings | None = None,
-) -> JudgeConfig:
-    """`base` without any stage but those given."""
+def _region(base: JudgeConfig) -> RegionSettings:
+    """With a localizer that needs no other model, if there is none."""
+    region = base.cascade.region
+    return region.model_copy(update={"localizer": "occlusion"}) if region.localizer == "off" else region
+
+
+def _with(base: JudgeConfig, *, preset: Preset | None = None, **stages: Settings) -> JudgeConfig:
+    """`base` without any stage but those given, by the names of their fields in `Cascade`."""
     thresholds = base.thresholds.model_copy(update={"preset": preset} if preset else {})
-    chosen = {"region": region, "reasoning": reasoning}
-    cascade = Cascade(thorough=base.cascade.thorough).model_copy(
-        update={name: value for name, value in chosen.items() if value is not None}
-    )
+    cascade = Cascade(thorough=base.cascade.thorough).model_copy(update=stages)
     return base.model_copy(update={"thresholds": thresholds, "cascade": cascade})
 
 
@@ -202,6 +221,7 @@ class Ablation:
     async def _judge(self, config: JudgeConfig, items: Sequence[Labelled]) -> list[tuple[Verdict, float]]:
         """Verdicts, and the seconds of each one's batch per item."""
         judge = Judge(self._engine, self._constitution, config, priors=self._priors)
+        self._engine.restart()
         found: list[tuple[Verdict, float]] = []
         for start in range(0, len(items), config.concurrency):
             part = items[start : start + config.concurrency]
@@ -215,9 +235,9 @@ class Ablation:
         before_s, before = self._engine.spent_s, self._engine.usage
         rules, frames = self._constitution.rules, item.media.frames
         if way == "policy_direct":
-            evidence = await policy_direct(self._engine, rules, frames, _PLAIN)
+            evidence = await policy_direct(self._engine, rules, frames, _DIRECT)
         else:
-            evidence = [e for found in await rule_whole(self._engine, rules, frames, _PLAIN) for e in found.values()]
+            evidence = [e for found in await rule_whole(self._engine, rules, frames, _DIRECT) for e in found.values()]
         score = max(each.probability for each in evidence)
         return Result(item, score, score >= 0.5, self._engine.usage - before, self._engine.spent_s - before_s)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 
-from judge.bench.ablation import Run, columns
+from judge.bench.ablation import PLAIN, Run, columns
 from judge.errors import ConfigError
 from judge.metrics import (
     Bools,
@@ -33,7 +33,8 @@ MEASURES: Mapping[str, Callable[[Bools, Floats], float]] = {
     "ap": average_precision,
     "ece": ece,
 }
-_COSTS = ("slow_calls", "tokens", "seconds")
+_COSTS = {"slow_calls": ".2f", "tokens": ".0f", "written": ".0f", "seconds": ".3f"}
+_WORTH = {"f1": "F1 / 1000 w.", "coverage": "decided / 1000 w.", "decided_accuracy": "right / 1000 w."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,9 @@ class Row:
         decided_accuracy: Share of right answers among those; nan without any.
         pairs: Share of groups of more than one whose members are all right; None where there are none.
         gain: Its F1 less that of the first setting of the same split, resampled together.
-        costs: Per picture: slow calls, tokens read and written, seconds.
+        costs: Per picture: slow calls, tokens read and written, those written, seconds.
+        worth: What 1000 written tokens add to F1, to coverage and to `decided_accuracy`, over the plain chain on the
+            same split; empty where that was not run, or nothing more was written.
     """
 
     setting: str
@@ -58,12 +61,27 @@ class Row:
     pairs: Measured | None
     gain: Measured
     costs: Mapping[str, float]
+    worth: Mapping[str, float] = field(default_factory=dict)
 
 
 def rows(runs: Sequence[Run]) -> list[Row]:
     """One row per run; the first run of a split is what its others are compared with."""
     first: dict[str, Run] = {}
-    return [_row(run, first.setdefault(run.split, run)) for run in runs]
+    found = [_row(run, first.setdefault(run.split, run)) for run in runs]
+    plain = {row.split: row for row in found if row.setting == PLAIN}
+    return [replace(row, worth=_worth(row, plain[row.split])) if row.split in plain else row for row in found]
+
+
+def _worth(row: Row, plain: Row) -> dict[str, float]:
+    thousands = (row.costs["written"] - plain.costs["written"]) / 1000
+    if thousands <= 0:
+        return {}
+    gains = {
+        "f1": row.measures["f1"].value - plain.measures["f1"].value,
+        "coverage": row.coverage.value - plain.coverage.value,
+        "decided_accuracy": row.decided_accuracy.value - plain.decided_accuracy.value,
+    }
+    return {name: gained / thousands for name, gained in gains.items()}
 
 
 def _row(run: Run, baseline: Run) -> Row:
@@ -78,6 +96,7 @@ def _row(run: Run, baseline: Run) -> Row:
     costs = {
         "slow_calls": np.mean([usage.generations for usage in usages]),
         "tokens": np.mean([usage.prompt_tokens + usage.completion_tokens for usage in usages]),
+        "written": np.mean([usage.completion_tokens for usage in usages]),
         "seconds": np.mean([result.seconds for result in run.results]),
     }
     return Row(
@@ -107,13 +126,19 @@ def table(split: str, found: Sequence[Row]) -> Table:
     paired = any(row.pairs for row in shown)
     names = [*MEASURES, "gain in F1", "decided", "right of these", *(["pairs"] if paired else [])]
     count = shown[0].count if shown else 0
-    made = Table("setting", *names, "slow calls", "tokens", "s", title=f"{split}: {count} pictures")
+    worth = list(_WORTH.values()) if any(row.worth for row in shown) else []
+    made = Table("setting", *names, "slow calls", "tokens", "written", "s", *worth, title=f"{split}: {count} pictures")
     for row in shown:
         values = [*row.measures.values(), row.gain, row.coverage, row.decided_accuracy]
         values += [row.pairs] if paired and row.pairs else []
-        costs = f"{row.costs['slow_calls']:.2f}", f"{row.costs['tokens']:.0f}", f"{row.costs['seconds']:.3f}"
-        made.add_row(row.setting, *(_short(value) for value in values), *costs)
+        costs = (f"{row.costs[name]:{form}}" for name, form in _COSTS.items())
+        gains = [_signed(row.worth.get(name)) for name in _WORTH] if worth else []
+        made.add_row(row.setting, *(_short(value) for value in values), *costs, *gains)
     return made
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None or np.isnan(value) else f"{value:+.3f}"
 
 
 def _short(value: Measured) -> str:
@@ -133,6 +158,7 @@ def to_json(found: Sequence[Row]) -> list[dict[str, object]]:
             "decided_accuracy": _plain(row.decided_accuracy),
             "pairs": _plain(row.pairs) if row.pairs else None,
             **row.costs,
+            "per_1000_written": {name: None if np.isnan(gain) else round(gain, 4) for name, gain in row.worth.items()},
         }
         for row in found
     ]

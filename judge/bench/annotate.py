@@ -153,8 +153,8 @@ class Annotator:
         media = asked.media
         rules = [rule for rule in self._constitution.rules if media.kind in rule.modalities]
         if not rules:
-            raise MediaError(f"'{asked.name}': no rule of '{self._constitution.name}' is about a {media.kind}")
-        frames = _frames(media, self._config.video.clips.frames)
+            raise MediaError(f"'{asked.name}': no rule of '{self._constitution.name}' is about {media.kind}s")
+        frames = frames_of(media, self._config.video.clips.frames)
         if not frames:
             raise MediaError(f"'{asked.name}' has no frames")
         check_cast(self._cast, self._settings, examples=asked.examples, frames=len(frames))
@@ -206,7 +206,9 @@ class Annotator:
         votes = await hold_votes(self._cast, [*motions.values()], self._settings)
         seconds = (time.perf_counter() - started_at) / max(len(motions), 1)
         return {
-            place: found[place].model_copy(update={"vote": vote, "vote_usage": usage_of(vote), "vote_seconds": seconds})
+            place: found[place].model_copy(
+                update={"vote": vote, "vote_usage": _vote_usage(vote), "vote_seconds": seconds}
+            )
             for place, vote in zip(motions, votes, strict=True)
         }
 
@@ -222,12 +224,24 @@ def vote_decision(vote: Debate) -> Decision:
     return ERROR if vote.reason.startswith(VOTE_FAILED) else _DECISIONS[vote.outcome]
 
 
+def _vote_usage(vote: Debate) -> Usage:
+    """These voters write; nothing is read of them."""
+    return Usage(
+        prompt_tokens=vote.prompt_tokens, completion_tokens=vote.completion_tokens, generations=len(vote.turns)
+    )
+
+
 def _example_digest(example: JudgedExample) -> str:
     pixels = [hashlib.sha256(frame.image.tobytes()).hexdigest() for frame in example.frames]
     return " ".join([example.answer, *pixels])
 
 
-def _frames(media: Media, count: int) -> tuple[Frame, ...]:
+def frames_of(media: Media, count: int) -> tuple[Frame, ...]:
+    """At most so many frames, evenly spread; those of a video that has none in memory are read.
+
+    Raises:
+        MediaError: A frame cannot be decoded.
+    """
     if media.frames or media.video is None:
         return tuple(media.frames[place] for place in sample_evenly(len(media.frames), count))
     return tuple(media.video.read(uniform(media.video.info, count)))

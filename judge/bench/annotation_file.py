@@ -6,9 +6,8 @@ A row is written in one piece and made durable with its batch. What a crash cut 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from judge.bench.annotate import MediaAnnotation, vote_decision
@@ -21,35 +20,21 @@ ANNOTATOR, PROBABILITY, REASON, VOTE, VOTE_SHARE = "annotator", "probability", "
 decision of the vote; and its share of Yes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a table held when it was opened.
-
-    Attributes:
-        done: Media that need not be judged again, as the table names them.
-        annotators: Who judged them.
-        n_errors: Rows about media that were not judged; they were taken out, to be tried again.
-        n_cut_bytes: What the end of a broken-off run left behind, and was taken away.
-    """
-
-    done: frozenset[str] = frozenset()
-    annotators: frozenset[str] = frozenset()
-    n_errors: int = 0
-    n_cut_bytes: int = 0
-
-
 class AnnotationFile:
-    """Opens the table at `path`, or begins it. One writer at a time.
+    """Reads what a table holds; nothing is changed before `begin`. One writer at a time.
 
     Args:
-        path: The table.
+        path: The table; it need not exist.
         kind: What its first column is called after.
         rounds: Turns a side.
         critic: Whether there is a critic.
         vote: Whether there are votes.
 
+    Attributes:
+        n_cut_bytes: What the end of a broken-off run left behind a row.
+
     Raises:
-        ConfigError: It cannot be read or written, or has other columns.
+        ConfigError: It cannot be read, or has other columns.
     """
 
     def __init__(
@@ -60,15 +45,46 @@ class AnnotationFile:
             *annotation_columns(kind, rounds=rounds, critic=critic),
             PROBABILITY, REASON, *([VOTE, VOTE_SHARE] if vote else []), ANNOTATOR,
         ]  # fmt: skip
+        self._header = format_row(self._columns)
         with _naming_errors(path):
-            self.found = self._open()
+            data = path.read_bytes() if path.exists() else b""
+        lines = self._whole_rows(data)
+        rows = parse_annotations(b"".join([self._header, *lines]), str(path)).rows
+        self._rows = list(zip(lines, rows, strict=True))
+        self._done = {row.path for row in rows if row.problem != "error"}
+        self.n_cut_bytes = max(len(data) - len(self._header) - sum(map(len, lines)), 0)
 
     def is_done(self, name: str) -> bool:
-        """Whether the table already has a row about this media."""
-        return encodable(name) in self.found.done
+        """Whether this media was judged, if only as undecided."""
+        return encodable(name) in self._done
+
+    def begin(self, names: Iterable[str], annotator: str = "") -> int:
+        """Make the table ready for these media: take away what a crash cut off, and their rows that say error.
+
+        Args:
+            names: Media that will be judged.
+            annotator: Who will; empty if every one of them has failed already.
+
+        Returns:
+            How many rows were taken out.
+
+        Raises:
+            ConfigError: The table has rows of another model or policy, or other settings; or it cannot be written.
+        """
+        others = {(row.more or {}).get(ANNOTATOR, "") for _, row in self._rows if row.problem != "error"} - {annotator}
+        if annotator and others:
+            raise ConfigError(
+                f"annotation table '{self._path}' has rows by '{min(others)}', and this is '{annotator}'",
+                hint="name another file with --csv, or use the model, policy, examples and settings it was begun with",
+            )
+        again = {encodable(name) for name in names}
+        kept = [line for line, row in self._rows if row.problem != "error" or row.path not in again]
+        if self.n_cut_bytes or len(kept) < len(self._rows) or not self._rows:
+            self._replace(b"".join([self._header, *kept]))
+        return len(self._rows) - len(kept)
 
     def append(self, annotations: Sequence[MediaAnnotation], annotator: str) -> None:
-        """Add rows.
+        """Add rows, behind `begin`.
 
         Raises:
             ConfigError: The table cannot be written.
@@ -81,38 +97,24 @@ class AnnotationFile:
             finally:
                 os.close(descriptor)
 
-    def _open(self) -> Found:
-        header = format_row(self._columns)
-        data = self._path.read_bytes() if self._path.exists() else b""
-        if header.startswith(data):  # nothing yet, or not even all of the header
-            self._replace(header)
-            return Found()
-        if not data.startswith(header):
+    def _whole_rows(self, data: bytes) -> list[bytes]:
+        if self._header.startswith(data):  # nothing yet, or not even all of the header
+            return []
+        if not data.startswith(self._header):
             raise ConfigError(
                 f"annotation table '{self._path}' has other columns than these settings write",
                 hint="name another file with --csv, or use the settings it was begun with",
             )
-        lines = _whole_rows(data)
-        rows = parse_annotations(b"".join(lines), str(self._path)).rows
-        kept = [line for line, row in zip(lines[1:], rows, strict=True) if row.problem != "error"]
-        n_cut_bytes = len(data) - sum(map(len, lines))
-        if n_cut_bytes or len(kept) < len(rows):
-            self._replace(header + b"".join(kept))
-        done = [row for row in rows if row.problem != "error"]
-        return Found(
-            done=frozenset(row.path for row in done),
-            annotators=frozenset((row.more or {}).get(ANNOTATOR, "") for row in done),
-            n_errors=len(rows) - len(kept),
-            n_cut_bytes=n_cut_bytes,
-        )
+        return _whole_rows(data[len(self._header) :])
 
     def _replace(self, data: bytes) -> None:
         """All of it or nothing."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         beside = self._path.with_name(f"{self._path.name}.part")
-        with beside.open("wb") as file:
-            _write(file.fileno(), data)
-        os.replace(beside, self._path)
+        with _naming_errors(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("wb") as file:
+                _write(file.fileno(), data)
+            os.replace(beside, self._path)
 
 
 def to_row(annotation: MediaAnnotation, annotator: str = "") -> Annotation:
@@ -152,7 +154,7 @@ def _naming_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ConfigError(f"annotation table '{path}' cannot be written: {error.strerror}") from error
+        raise ConfigError(f"annotation table '{path}' cannot be used: {error.strerror}") from error
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -7,6 +7,7 @@ Source of the layout: VHD11K (arXiv 2409.19734).
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,7 +146,7 @@ def labelled_files(table: Path, folder: Path) -> tuple[list[LabelledFile], Mappi
 
 def _below(folder: Path, name: str) -> Path | None:
     """The file that a path names, if it lies below the folder."""
-    path = folder / name
+    path = folder / os.path.normpath(name)  # one spelling, so that what is named twice is seen
     try:
         inside = path.resolve().is_relative_to(folder.resolve())
         return path if inside and not Path(name).is_absolute() and path.is_file() else None

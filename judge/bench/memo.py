@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from judge.engines.base import YES_NO, Capabilities, Engine, JsonSchema, ModelInfo
@@ -24,6 +25,7 @@ class MemoEngine:
         self._engine = engine
         self._choices: dict[str, tuple[ChoiceProbabilities, float]] = {}
         self._texts: dict[str, tuple[Generation, float]] = {}
+        self._sampled: Counter[str] = Counter()
         self.spent_s = 0.0
         self.usage = Usage()
 
@@ -56,8 +58,12 @@ class MemoEngine:
         temperature: float = 0.0,
         json_schema: JsonSchema | None = None,
     ) -> list[Generation]:
-        """Sampled texts are remembered as well: equal prompts get equal texts."""
+        """Sampled texts are remembered as well: the n-th time since `restart` that a prompt is sampled from, the answer
+        is its n-th text. So voters who are asked the same differ, and settings that share their votes share them whole.
+        """
         keys = _keys(prompts, f"{max_tokens} {temperature} {json_schema}")
+        if temperature > 0.0:
+            keys = [self._numbered(key) for key in keys]
         fresh = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in self._texts}
         if fresh:
             started_at = time.perf_counter()
@@ -74,6 +80,14 @@ class MemoEngine:
             generations=len(found),
         )
         return [text for text, _ in found]
+
+    def restart(self) -> None:
+        """From here on, sampled texts are given out again, from each prompt's first."""
+        self._sampled.clear()
+
+    def _numbered(self, key: str) -> str:
+        self._sampled[key] += 1
+        return f"{key} {self._sampled[key]}"
 
     async def close(self) -> None:
         return None

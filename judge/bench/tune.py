@@ -118,9 +118,7 @@ async def tune(
     Raises:
         ConfigError: One of the two classes is missing.
     """
-    for harmful, word in ((True, "harmful"), (False, "unharmful")):
-        if not any(each.harmful == harmful for each in candidates):
-            raise ConfigError(f"the labelled set has no {word} media, so that one of the two rates does not exist")
+    check_classes(candidates)
     in_use: list[Candidate] = []
     history: list[tuple[Round, tuple[Candidate, ...]]] = []
     reason = ""
@@ -136,6 +134,13 @@ async def tune(
         in_use += added
     best, examples = max(history, key=lambda pair: _worst(pair[0]))
     return Tuned(examples, tuple(each for each, _ in history), best.number, reason)
+
+
+def check_classes(candidates: Sequence[Candidate]) -> None:
+    """Raises `ConfigError` if one of the two classes is missing."""
+    for harmful, word in ((True, "harmful"), (False, "unharmful")):
+        if not any(each.harmful == harmful for each in candidates):
+            raise ConfigError(f"the labelled set has no {word} media, so that one of the two rates does not exist")
 
 
 def _round(
@@ -206,7 +211,7 @@ def _why_end(found: Round, said: Sequence[Said], added: Sequence[Candidate], tar
         return "nothing could be judged"
     if found.number >= targets.max_rounds:
         return f"the rates are still below the targets after {found.number} rounds"
-    return "" if added else "no misjudged media is left that may become an example"
+    return "" if added else "no misjudged media is left for which there is room among the examples"
 
 
 def _worst(found: Round) -> float:

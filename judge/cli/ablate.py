@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from judge.assets import constitution_path
-from judge.bench.ablation import Ablation, Run, Setting, settings
+from judge.bench.ablation import Ablation, Run, Setting, settings, slow_settings
 from judge.bench.ablation_table import plot, rows, table, to_json
 from judge.bench.labelled import LabelledSet, load_split, split_names
 from judge.cli.files import write_text
@@ -35,7 +35,12 @@ Examples:
 
   judge ablate out/stickers --split test --setting "chain, log_odds" --setting "chain + region" --count 50
 
+  judge ablate out/stickers --split test --slow --count 50
+
   judge ablate FOLDER --constitution general --engine vllm --model OWNER/NAME --out out/ablation
+
+--slow compares reasoning, vote and debate with the plain chain, also by what 1000 written tokens ("w.") gain;
+--setting takes the rows of both tables.
 
 FOLDER holds harmful_image_SPLIT_ann.csv files in VHD11K's columns, and the pictures they name. What can be fitted is
 fitted on the calibration split; the other splits are only reported.
@@ -48,6 +53,7 @@ def ablate(  # noqa: PLR0917  (one parameter per option)
     calibration: Annotated[str, typer.Option(help="The split to fit on.")] = "calibration",
     split: Annotated[Optional[list[str]], typer.Option(help="A split to report; all others by default.")] = None,  # noqa: UP045
     setting: Annotated[Optional[list[str]], typer.Option(help="Only this setting; several times for more.")] = None,  # noqa: UP045
+    slow: Annotated[bool, typer.Option("--slow", help="The rows of reasoning, vote and debate instead.")] = False,
     count: Annotated[Optional[int], typer.Option(min=1, help="Pictures of each split.")] = None,  # noqa: UP045
     engine: Annotated[Optional[str], typer.Option(help="Name of an engine.")] = None,  # noqa: UP045
     model: Annotated[Optional[str], typer.Option(help="Embedded name, folder, or Hugging Face id.")] = None,  # noqa: UP045
@@ -67,7 +73,7 @@ def ablate(  # noqa: PLR0917  (one parameter per option)
     fitted_on = _load(folder, calibration, count, messages)
     reported = [loaded for name in names if (loaded := _load(folder, name, count, messages)).items]
     running, _ = start_engine(base.engine, messages)
-    grid = _chosen(settings(base, reasoning=running.capabilities.generation, scan=_has_scan(base)), setting or [])
+    grid = _grid(base, setting or [], slow=slow, writes=running.capabilities.generation)
     policy = load_constitution(constitution_path(constitution))
     with Progress(console=messages, disable=not messages.is_terminal) as progress:
         task = progress.add_task("ablation", total=len(grid) * len(reported))
@@ -106,16 +112,17 @@ def _as_config(setting: Setting) -> str:
     return yaml.safe_dump(setting.config.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
 
 
-def _has_scan(config: JudgeConfig) -> bool:
-    return config.cascade.relevance.embedder != "off"
-
-
-def _chosen(grid: Sequence[Setting], names: Sequence[str]) -> list[Setting]:
-    known = {each.name: each for each in grid}
+def _grid(base: JudgeConfig, names: Sequence[str], *, slow: bool, writes: bool) -> list[Setting]:
+    """The rows with these names, of either grid; without any, the whole of one."""
+    if slow and not writes:
+        raise ConfigError("--slow needs an engine that writes texts", hint="choose another --engine or --model")
+    first = settings(base, reasoning=writes, scan=base.cascade.relevance.embedder != "off")
+    second = slow_settings(base) if writes else []
+    known = {each.name: each for each in (*first, *second)}
     for name in names:
         if name not in known:
             raise ConfigError(f"unknown setting '{name}'", hint=did_you_mean(name, known))
-    return [known[name] for name in names] if names else list(grid)
+    return [known[name] for name in names] if names else second if slow else first
 
 
 async def _run_all(

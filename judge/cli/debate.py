@@ -20,7 +20,7 @@ from judge.bench.annotation_file import AnnotationFile
 from judge.bench.in_context import choose_examples, examples_in, examples_of, total
 from judge.bench.labelled import labelled_files
 from judge.bench.tune import Targets
-from judge.cli.debate_run import Running, annotate_all, judged, open_annotator, refuse_other_annotators
+from judge.cli.debate_run import Running, annotate_all, judged, open_annotator
 from judge.cli.debate_table import print_annotations, print_cost
 from judge.cli.debate_tune import print_round, run_tuning, to_yaml
 from judge.cli.files import write_text
@@ -128,16 +128,14 @@ def annotate(  # noqa: PLR0917  (one parameter per option)
     kind: AnnotationKind = "video" if videos else "image"
     table = AnnotationFile(csv, kind, rounds=debate.rounds, critic=debate.critic, vote=vote) if csv else None
     waiting = [each for each in found if table is None or not table.is_done(each.name)]
-    if table is not None:
-        _tell_found(table, len(found) - len(waiting), messages)
     running: Running | None = None
     if any(isinstance(each, FoundInput) for each in waiting):
         listed = choose_examples(examples_in(examples) if examples else examples_of(policy), _room(debate))
-        shown = judged(listed, media_folder or (examples or path).parent)
+        shown = judged(listed, media_folder or (examples or path).parent, settings.video.clips.frames)
         messages.print(f"shown to the judge: {total(listed)}")
         running = open_annotator(settings, policy, shown, messages, vote=vote)
-        if table is not None:
-            refuse_other_annotators(table, running.annotator)
+    if table is not None:
+        _begin(table, running, [each.name for each in found], [each.name for each in waiting], messages)
     kept: list[MediaAnnotation] = []
     stream = annotate_all(
         running, waiting, Permissions(files=True, urls=allow_urls), batch=settings.concurrency, table=table
@@ -191,7 +189,7 @@ def tune_icl(  # noqa: PLR0917  (one parameter per option)
     files, left_out = labelled_files(labelled_csv, folder)
     console, messages = Console(width=None if sys.stdout.isatty() else 150), Console(stderr=True)
     for name, reason in left_out.items():
-        messages.print(f"'{name}' is left out: {reason}", style="yellow", markup=False)
+        messages.print(f"'{name}' is left out: {reason}", style="yellow", markup=False, soft_wrap=True)
     tuned = run_tuning(settings, policy, files, targets, messages, tell=lambda found: print_round(console, found))
     write_text(out, to_yaml(tuned, targets, settings, policy))
     messages.print(f"examples of round {tuned.best}: {out}", markup=False)
@@ -223,11 +221,19 @@ def _once(found: Sequence[Input]) -> list[Input]:
     return list({each.name: each for each in found}.values())
 
 
-def _tell_found(table: AnnotationFile, n_done: int, messages: Console) -> None:
-    found = table.found
-    if n_done:
-        messages.print(f"{n_done} inputs are in the table already and are skipped")
-    if found.n_errors:
-        messages.print(f"{found.n_errors} rows that say error are taken out, to be tried again")
-    if found.n_cut_bytes:
-        messages.print(f"the last run broke off inside a row: {found.n_cut_bytes} bytes are taken away", style="yellow")
+def _begin(
+    table: AnnotationFile, running: Running | None, names: Sequence[str], waiting: Sequence[str], messages: Console
+) -> None:
+    """Open the table for writing, and tell what it held."""
+    try:
+        again = table.begin(waiting, running.annotator.name if running else "")
+    except ConfigError:
+        if running is not None:
+            running.close()
+        raise
+    if len(waiting) < len(names):
+        messages.print(f"{len(names) - len(waiting)} inputs are in the table already and are skipped")
+    if again:
+        messages.print(f"{again} rows that say error are taken out, to be tried again")
+    if table.n_cut_bytes:
+        messages.print(f"the last run broke off inside a row: {table.n_cut_bytes} bytes are taken away", style="yellow")

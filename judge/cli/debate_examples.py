@@ -11,6 +11,7 @@ from judge.constitution import Constitution, Example, Rule
 from judge.media import FailedInput, Permissions
 from judge.media.load import load_frames
 from judge.prompts.debate import JudgedExample
+from judge.types import Media
 
 CLIP_FRAMES = 5
 """Of a video that is an example. Source: VHD11K."""
@@ -38,9 +39,18 @@ def judged_examples(
     }
 
 
-def _judged(rule: Rule, example: Example, folder: Path) -> JudgedExample:
-    found = locate(example.media, folder)
+def read_media(media: str, folder: Path) -> Media:
+    """The media of an example, as `locate` finds it.
+
+    Raises:
+        MediaError: It cannot be read; the message names it.
+    """
+    found = locate(media, folder)
     if isinstance(found, FailedInput):
         raise found.error
+    return load_frames(found.ref, Permissions(files=True), CLIP_FRAMES)
+
+
+def _judged(rule: Rule, example: Example, folder: Path) -> JudgedExample:
     answer = f"Yes, {rule.category}." if example.violates else f"No, {example.note or 'nothing of the kind'}."
-    return JudgedExample(load_frames(found.ref, Permissions(files=True), CLIP_FRAMES).frames, answer)
+    return JudgedExample(read_media(example.media, folder).frames, answer)

@@ -9,19 +9,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from judge.bench.annotate import Annotator, Asked, MediaAnnotation, failed
+from judge.bench.annotate import Annotator, Asked, MediaAnnotation, failed, frames_of
 from judge.bench.annotation_file import AnnotationFile
 from judge.bench.in_context import ChosenExample
-from judge.cli.debate_examples import CLIP_FRAMES
-from judge.cli.examples import locate
+from judge.cli.debate_examples import CLIP_FRAMES, read_media
 from judge.cli.score import Loaded, load_all
 from judge.cli.start import close_all, start_engine, start_panel
 from judge.config import JudgeConfig
 from judge.constitution import Constitution
 from judge.engines.base import Engine
 from judge.errors import ConfigError, JudgeError
-from judge.media import FailedInput, Input, Permissions
-from judge.media.load import load_frames
+from judge.media import Input, Permissions
 from judge.prompts.debate import JudgedExample
 from judge.stages.build import build_cast
 
@@ -38,21 +36,13 @@ class Running:
         close_all(self.engines)
 
 
-def judged(chosen: Sequence[ChosenExample], folder: Path) -> tuple[JudgedExample, ...]:
-    """The examples: a picture, or a few frames of a video.
+def judged(chosen: Sequence[ChosenExample], folder: Path, max_frames: int) -> tuple[JudgedExample, ...]:
+    """The examples, each with at most so many frames.
 
     Raises:
         MediaError: One cannot be read, or lies outside of `folder`.
     """
-    return tuple(_judged(each, folder) for each in chosen)
-
-
-def _judged(chosen: ChosenExample, folder: Path) -> JudgedExample:
-    found = locate(chosen.media, folder)
-    if isinstance(found, FailedInput):
-        raise found.error
-    media = load_frames(found.ref, Permissions(files=True), CLIP_FRAMES)
-    return JudgedExample(media.frames if media.kind == "video" else media.frames[:1], chosen.answer)
+    return tuple(JudgedExample(frames_of(read_media(each.media, folder), max_frames), each.answer) for each in chosen)
 
 
 def open_annotator(
@@ -79,20 +69,6 @@ def open_annotator(
     except JudgeError:
         close_all(engines)
         raise
-
-
-def refuse_other_annotators(table: AnnotationFile, annotator: Annotator) -> None:
-    """One table, one annotator: rows of two cannot be told apart by those who only count.
-
-    Raises:
-        ConfigError: The table has rows of another model, policy, or other settings.
-    """
-    others = table.found.annotators - {annotator.name}
-    if others:
-        raise ConfigError(
-            f"the table has rows by '{min(others)}', and this is '{annotator.name}'",
-            hint="name another file with --csv, or use the model, policy, examples and settings it was begun with",
-        )
 
 
 def annotate_all(

@@ -40,15 +40,19 @@ def print_cost(console: Console, annotations: Sequence[MediaAnnotation]) -> None
     console.print(", ".join(f"{counts[name]} {word}" for name, word in _WORDS.items()))
     for each in annotations:
         if each.error:
-            console.print(f"{each.input}: {each.error.message}", style="magenta", markup=False)
+            console.print(f"{each.input}: {each.error.message}", style="magenta", markup=False, soft_wrap=True)
     asked = [each for each in annotations if each.usage != Usage()]
     if asked:
         seconds = sum(each.seconds for each in asked)
-        console.print(_per_media("debate", sum((each.usage for each in asked), Usage()), seconds, len(asked)))
+        console.print(
+            _per_media("debate", sum((each.usage for each in asked), Usage()), seconds, len(asked)), soft_wrap=True
+        )
     voted = [each for each in annotations if each.vote is not None]
     if voted:
         seconds = sum(each.vote_seconds for each in voted)
-        console.print(_per_media("vote", sum((each.vote_usage for each in voted), Usage()), seconds, len(voted)))
+        console.print(
+            _per_media("vote", sum((each.vote_usage for each in voted), Usage()), seconds, len(voted)), soft_wrap=True
+        )
         same = sum(each.vote is not None and vote_decision(each.vote) == each.decision for each in voted)
         console.print(f"debate and vote say the same of {same} of {len(voted)} media")
 

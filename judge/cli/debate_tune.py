@@ -10,10 +10,10 @@ import yaml
 from rich.console import Console
 from rich.progress import Progress
 
-from judge.bench.annotate import Annotator, MediaAnnotation
+from judge.bench.annotate import Annotator, MediaAnnotation, frames_of
 from judge.bench.in_context import answer
 from judge.bench.labelled import LabelledFile
-from judge.bench.tune import Candidate, Rate, Rates, Round, Said, Targets, Tuned, tune
+from judge.bench.tune import Candidate, Rate, Rates, Round, Said, Targets, Tuned, check_classes, tune
 from judge.cli.debate_examples import CLIP_FRAMES
 from judge.cli.debate_run import annotate_loaded, batches, open_annotator
 from judge.cli.score import load_all
@@ -44,16 +44,17 @@ def run_tuning(
         MediaError: An example can no longer be read.
     """
     most = min(targets.max_examples, max(len(files) - 1, 0))
-    running = open_annotator(settings, policy, [_PLACEHOLDER] * most, messages, vote=False)
     candidates = [Candidate(each.name, each.harmful, _detail(each, policy)) for each in files]
+    check_classes(candidates)  # before a model starts
+    running = open_annotator(settings, policy, [_PLACEHOLDER] * most, messages, vote=False)
     try:
         with Progress(console=messages, disable=not messages.is_terminal, transient=True) as progress:
-            asking = _Asking(running.annotator, files, settings.concurrency, progress)
+            asking = _Asking(running.annotator, files, settings, progress)
             tuned = asyncio.run(tune(candidates, asking.ask, targets, tell=tell))
     finally:
         running.close()
     for name, reason in asking.failures.items():
-        messages.print(f"{name}: {reason}", style="magenta", markup=False)
+        messages.print(f"{name}: {reason}", style="magenta", markup=False, soft_wrap=True)
     return tuned
 
 
@@ -68,31 +69,34 @@ class _Asking:
         failures: Name -> why it was not judged.
     """
 
-    def __init__(self, annotator: Annotator, files: Sequence[LabelledFile], batch: int, progress: Progress) -> None:
+    def __init__(
+        self, annotator: Annotator, files: Sequence[LabelledFile], settings: JudgeConfig, progress: Progress
+    ) -> None:
         self._annotator = annotator
         self._inputs = {each.name: FoundInput(each.name, FileMedia(path=each.path)) for each in files}
-        self._batch = batch
+        self._batch = settings.concurrency
+        self._max_frames = settings.video.clips.frames
         self._progress = progress
         self.failures: dict[str, str] = {}
 
     async def ask(self, candidates: Sequence[Candidate], in_use: Sequence[Candidate]) -> list[Said]:
-        examples = {each.name: self._example(each) for each in in_use}
+        examples = [self._example(each) for each in in_use]
         task = self._progress.add_task(f"with {len(in_use)} examples", total=len(candidates))
         found: list[MediaAnnotation] = []
-        for part in batches(
-            load_all([self._inputs[each.name] for each in candidates], _FILES, frames=CLIP_FRAMES), self._batch
-        ):
-            shown = [tuple(each for name, each in examples.items() if name != one.name) for one in part]
+        inputs = [self._inputs[each.name] for each in candidates]
+        for part in batches(load_all(inputs, _FILES, frames=CLIP_FRAMES), self._batch):
+            ids = [one.media.id if one.media else "" for one in part]  # copies under other names are the same media
+            shown = [tuple(example for id, example in examples if id != own) for own in ids]
             found += await annotate_loaded(self._annotator, part, shown)
             self._progress.advance(task, len(part))
         self._progress.remove_task(task)
         self.failures |= {each.input: each.error.message for each in found if each.error}
         return [_said(each) for each in found]
 
-    def _example(self, candidate: Candidate) -> JudgedExample:
+    def _example(self, candidate: Candidate) -> tuple[str, JudgedExample]:
         media = load_frames(self._inputs[candidate.name].ref, _FILES, CLIP_FRAMES)
-        frames = media.frames if media.kind == "video" else media.frames[:1]
-        return JudgedExample(frames, answer(candidate.harmful, candidate.detail))
+        frames = frames_of(media, self._max_frames)
+        return media.id, JudgedExample(frames, answer(candidate.harmful, candidate.detail))
 
 
 def _said(annotation: MediaAnnotation) -> Said:
@@ -110,8 +114,8 @@ def _detail(file: LabelledFile, policy: Constitution) -> str:
 def print_round(console: Console, found: Round) -> None:
     """One line for each of the two sets of rates."""
     console.print(f"round {found.number}, {len(found.examples)} examples{': passed' if found.passed else ''}")
-    console.print(f"  without them: {_rates(found.rest)}", markup=False)
-    console.print(f"  all pictures: {_rates(found.everything)}", markup=False)
+    console.print(f"  without them: {_rates(found.rest)}", markup=False, soft_wrap=True)
+    console.print(f"  all pictures: {_rates(found.everything)}", markup=False, soft_wrap=True)
 
 
 def _rates(rates: Rates) -> str:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from judge.decoding.pictures import PictureDecoder, Pixels, Shape
 
 _INPUT = 0
+_MOST_BYTES_PER_PIXEL = 30
+"""Twenty pictures of 1.5 bytes a pixel: what H.264 keeps at most. With less memory, decoders report damaged data."""
+_MORE_MEMORY = "if it plays elsewhere, raise video.decoding.memory_mb"
 _INSTALL = "pip install 'visual-judge[video]'"
 
 
@@ -64,6 +67,7 @@ class _Video:
     codec: str
     shape: Shape
     thumbnail: Shape
+    hint: str
 
 
 def _open(job: Job) -> _Video:
@@ -89,7 +93,9 @@ def _open(job: Job) -> _Video:
     shape = Shape(*fit(width, height, job.max_side_px), rotation // 90)
     thumbnail = Shape(*thumbnail_size(width, height), rotation // 90)
     decoder = DecordDecoder(job, index, shape, placeholder) if job.decoder == "decord" else pyav
-    return _Video(index, decoder, width, height, rotation, stream.codec_context.codec.canonical_name, shape, thumbnail)
+    codec = stream.codec_context.codec.canonical_name
+    hint = _MORE_MEMORY if job.memory_bytes < size[0] * size[1] * _MOST_BYTES_PER_PIXEL else ""
+    return _Video(index, decoder, width, height, rotation, codec, shape, thumbnail, hint)
 
 
 def _serve(request: Request, video: _Video, answers: _Answers) -> None:
@@ -102,7 +108,8 @@ def _serve(request: Request, video: _Video, answers: _Answers) -> None:
             answers.missing(index)
         else:
             seconds = video.index.timestamps_s[index]
-            answers.error(f"frame {index} at {seconds:.3f} s cannot be decoded: {pixels}", pixels.hint)
+            hint = pixels.hint or video.hint
+            answers.error(f"frame {index} at {seconds:.3f} s cannot be decoded: {pixels}", hint)
             return
     answers.done()
 
@@ -138,10 +145,8 @@ class _Answers:
 
     def failure(self, error: Exception, job: Job) -> None:
         if isinstance(error, MemoryError):
-            text, hint = (
-                f"it needs more than {job.memory_bytes // 2**20:,} MB of memory",
-                "raise video.decoding.memory_mb",
-            )
+            text = f"it needs more than {job.memory_bytes // 2**20:,} MB of memory"
+            hint = "raise video.decoding.memory_mb"
         elif hasattr(error, "hint"):
             text, hint = str(error), error.hint
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import BinaryIO
@@ -35,7 +34,6 @@ class Index:
         keyframes: Positions in `shown`.
         entries: `(k,) int64`, ascending: when the frames are shown at which decoding may begin; some of them may be
             cut off by the container's edit list.
-        seeks: `(k,) int64`: what to ask the container for, to arrive at each of them.
         counted: Frames cannot be told apart by their times (AVI with reordered frames): the n-th that is decoded from
             the start is the n-th that is shown.
     """
@@ -43,7 +41,6 @@ class Index:
     shown: NDArray[np.int64]
     keyframes: NDArray[np.int64]
     entries: NDArray[np.int64]
-    seeks: NDArray[np.int64]
     time_base: Fraction
     duration_s: float
     counted: bool = False
@@ -109,10 +106,9 @@ class _Packets:
     shown: array[int] = field(default_factory=lambda: array("q"))
     keys: array[int] = field(default_factory=lambda: array("q"))
     entries: array[int] = field(default_factory=lambda: array("q"))
-    seeks: array[int] = field(default_factory=lambda: array("q"))
     end: int = 0
 
-    def add(self, packet: Packet[Stream], seek: Callable[[Packet[Stream]], int | None]) -> None:
+    def add(self, packet: Packet[Stream]) -> None:
         self.n_seen += 1
         if self.n_seen > MAX_FRAMES:
             raise RefusedError(f"more than {MAX_FRAMES:,} frames", "cut it into pieces")
@@ -122,8 +118,6 @@ class _Packets:
             raise RefusedError("a frame has no time")
         if packet.is_keyframe:
             self.entries.append(shown)
-            position = seek(packet)
-            self.seeks.append(shown if position is None else position)
         if packet.is_discard:
             return
         self.shown.append(shown)
@@ -138,11 +132,9 @@ class _Packets:
         if float(shown[-1]) - float(shown[0]) >= 2**62:
             raise RefusedError("its times are impossible")
         keys = np.searchsorted(shown, _sorted_once(self.keys))
-        seek_of = dict(zip(self.entries, self.seeks, strict=True))
         entries = _sorted_once(self.entries)
-        seeks = np.array([seek_of[entry] for entry in entries.tolist()], np.int64)
         duration_s = float((max(self.end, int(shown[-1])) - int(shown[0])) * time_base)
-        return Index(shown, keys, entries, seeks, time_base, duration_s, self.counts_only)
+        return Index(shown, keys, entries, time_base, duration_s, self.counts_only)
 
 
 def _sorted_once(values: array[int]) -> NDArray[np.int64]:
@@ -152,15 +144,13 @@ def _sorted_once(values: array[int]) -> NDArray[np.int64]:
 
 
 def _read_all(container: InputContainer, stream: VideoStream, packets: _Packets) -> float:
-    """Latest end of any packet of any stream, from the first frame, in seconds."""
-    # Matroska is searched by the time of showing, the others by the time of decoding.
-    by_shown = "matroska" in container.format.name
+    """Latest end of any packet of any stream, in seconds of the container's clock."""
     end_s = 0.0
     for packet in container.demux():
         if not packet.size:
             continue
         if packet.stream_index == stream.index:
-            packets.add(packet, (lambda one: one.pts) if by_shown else (lambda one: one.dts))
+            packets.add(packet)
         if packet.pts is not None and packet.time_base:
             end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
     return end_s

@@ -52,6 +52,6 @@ def upright(pixels: Pixels, quarter_turns: int) -> Pixels:
 
 
 def scaled(frame: VideoFrame, width_px: int, height_px: int) -> Pixels:
-    """As RGB, with the scaler that decord uses too."""
-    rgb = frame.reformat(width_px, height_px, "rgb24", interpolation=Interpolation.BICUBIC, threads=1)
+    """As RGB. From 720p to 1024 x 576, averaging takes 3.3 ms and bicubic, as decord scales, 7.6 ms."""
+    rgb = frame.reformat(width_px, height_px, "rgb24", interpolation=Interpolation.AREA, threads=1)
     return np.ascontiguousarray(rgb.to_ndarray())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import Any
 
 import decord
@@ -31,10 +30,11 @@ class DecordDecoder:
         self._shape = shape
         self._placeholder = placeholder
         self._threads = threads
+        self._opened: Any | RefusedError | None = None
 
     def pictures(self, indices: Sequence[int], shape: Shape) -> Iterator[Pixels | Damaged]:
         """See `PictureDecoder`."""
-        reader = self._reader
+        reader = self._reader()
         for index in indices:
             try:
                 pixels: Pixels = reader[index].asnumpy()
@@ -43,8 +43,18 @@ class DecordDecoder:
                 continue
             yield _resized(self._turned(pixels), shape)
 
-    @cached_property
     def _reader(self) -> Any:
+        """Opened once, whether that succeeds or not: there is a descriptor for one attempt."""
+        if self._opened is None:
+            try:
+                self._opened = self._open()
+            except RefusedError as error:
+                self._opened = error
+        if isinstance(self._opened, RefusedError):
+            raise self._opened
+        return self._opened
+
+    def _open(self) -> Any:
         # Rotation that stands in mp4 and mov is decord's own work.
         width, height = (self._shape.width_px, self._shape.height_px) if self._turns_itself else self._shape.coded
         os.close(self._placeholder)

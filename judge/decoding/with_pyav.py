@@ -69,7 +69,8 @@ class PyAVDecoder:
             Damaged: The first keyframes cannot be decoded.
         """
         reason = "there are none"
-        for index in self._index.keyframes[:3].tolist():
+        # An edit list may cut off the keyframe that the first frames shown build on.
+        for index in self._index.keyframes[:3].tolist() or [0][: len(self._index.entries)]:
             try:
                 return round(-self._frame(index, None).rotation / 90) % 4 * 90
             except MemoryError:
@@ -134,7 +135,7 @@ class PyAVDecoder:
         return run
 
     def _seek(self, entry: int) -> None:
-        self._container.seek(int(self._index.seeks[entry]), stream=self._stream)
+        self._container.seek(int(self._index.entries[entry]), stream=self._stream)
 
 
 class _Run:
@@ -186,7 +187,9 @@ class _Run:
                 continue
             for frame in frames:
                 index = self._position(frame)
-                self._damaged = frame.is_corrupt or (self._damaged and not frame.key_frame)
+                # Where frames are counted, a lost one shifts all that follow.
+                mended = frame.key_frame and not self._index.counted
+                self._damaged = frame.is_corrupt or (self._damaged and not mended)
                 if index is not None:
                     yield index, frame, self._damaged
 

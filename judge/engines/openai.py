@@ -1,6 +1,7 @@
 """The engine for any server that speaks OpenAI's chat completions with images and logprobs: vLLM, SGLang, hosted APIs.
 
-How requests travel: `chat_client`; how they look: `chat_format`; what the answers mean: `choice_reading`.
+How requests travel: `chat_client`; how they look: `chat_format`, `request_fields`, `batch_pictures`; what the answers
+mean: `choice_reading`, `completion_reading`.
 """
 
 from __future__ import annotations
@@ -11,13 +12,10 @@ import json
 import logging
 import math
 import os
-import threading
 from collections import Counter
-from collections.abc import Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
@@ -25,33 +23,23 @@ from judge.assets import model_path
 from judge.config import NO_TRAITS, ModelTraits, OpenAIOptions
 from judge.engines.admission import SchemaRefused, check_max_tokens, check_prompts, check_schema
 from judge.engines.base import YES_NO, Capabilities, JsonSchema, ModelInfo
+from judge.engines.batch_pictures import encode_pictures
 from judge.engines.chat_client import ChatClient, ChatSession, Patience, RequestRefused
-from judge.engines.chat_format import (
-    ChatChoice,
-    Completion,
-    chat_request,
-    data_url,
-    parse_completion,
-    response_format,
-)
-from judge.engines.choice_reading import ChoiceReader, read_logprobs, read_samples, unreadable
-from judge.engines.identity import frame_key, prompt_words
+from judge.engines.chat_format import Completion, chat_request, parse_completion, response_format
+from judge.engines.choice_reading import ChoiceReader, read_samples, unreadable
+from judge.engines.completion_reading import NO_LOGPROBS, check_json, drawn_text, generation, probabilities
 from judge.engines.model_folder import read_card
-from judge.errors import AnswerError, ConfigError, EngineError, quoted
+from judge.engines.request_fields import RequestFields
+from judge.engines.spending import Meter, Spend
+from judge.engines.tasks import run_in_thread, together
+from judge.errors import ConfigError, EngineError
 from judge.types import ChoiceProbabilities, Domain, Generation, Message, Prompt
 
 if TYPE_CHECKING:
     from judge.config import EngineConfig
 
-T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 _PROBE = Prompt((Message("user", "Is fire hot? Answer with one word, Yes or No."),))
-_NO_LOGPROBS = (
-    "take a server that gives logprobs and top_logprobs, or set engine.openai.samples, for instance to 16, to count "
-    "drawn answers instead"
-)
-_SAMPLE_TOKENS = 8
-"""Enough to tell "No" from "Nothing"; the rest of an answer is not read."""
 _SCHEMA_STATUSES = frozenset({400, 422})
 _NUMBERS = {
     "top_logprobs",
@@ -64,23 +52,6 @@ _NUMBERS = {
     "extra_body",
 }
 """Options that change answers, and so the digest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spend:
-    """What the server has counted since the engine was built, in answers that could be read.
-
-    Attributes:
-        requests: Answered requests, the probe at start-up included.
-        prompt_tokens: Tokens read.
-        completion_tokens: Tokens written.
-        cost: By the configured prices.
-    """
-
-    requests: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost: float = 0.0
 
 
 class OpenAIEngine:
@@ -123,10 +94,10 @@ class OpenAIEngine:
         self._traits = traits
         self._client = ChatClient(options, api_key=api_key, patience=patience or Patience())
         self._closed = False
-        self._lock = threading.Lock()
-        self._spend = Spend()
+        self._meter = Meter(options)
+        self._fields = RequestFields(options)
         self._capabilities = Capabilities(max_frames=options.max_frames, structured=options.structured_output)
-        first = _run_in_thread(self._probe())
+        first = run_in_thread(self._probe())
         self._served = (first.model, first.system_fingerprint)
         self._changed = False
         how = f"sampled-{options.samples}" if options.samples else f"logprobs-{options.top_logprobs}"
@@ -161,20 +132,20 @@ class OpenAIEngine:
 
     @property
     def spend(self) -> Spend:
-        return self._spend
+        return self._meter.spend
 
     async def choose(self, prompts: Sequence[Prompt], choices: Sequence[str] = YES_NO) -> list[ChoiceProbabilities]:
         """Equal prompts are asked once. Where no choice is among the likeliest tokens, the answer has a mass of 0.0."""
         prompts = tuple(prompts)
         self._check(prompts)
         reader = ChoiceReader(choices, self._traits.spellings)
-        urls = await asyncio.to_thread(self._encode, prompts)
-        unique = {_prompt_key(prompt, urls): prompt for prompt in prompts}
+        pictures = await asyncio.to_thread(encode_pictures, prompts, self._options)
+        unique = {pictures.prompt_key(prompt): prompt for prompt in prompts}
         ask = self._draw if self._options.samples else self._read
         async with self._client.session() as session:
-            answers = await _together([ask(session, prompt, urls.of(prompt), reader) for prompt in unique.values()])
+            answers = await together([ask(session, prompt, pictures.of(prompt), reader) for prompt in unique.values()])
         found = dict(zip(unique, answers, strict=True))
-        return [found[_prompt_key(prompt, urls)] for prompt in prompts]
+        return [found[pictures.prompt_key(prompt)] for prompt in prompts]
 
     async def generate(
         self,
@@ -198,17 +169,17 @@ class OpenAIEngine:
         check_schema(self._model, self._capabilities, json_schema)
         if not 0.0 <= temperature < math.inf:
             raise EngineError(f"temperature is {temperature}, a number from 0 on is needed")
-        urls = await asyncio.to_thread(self._encode, prompts)
+        pictures = await asyncio.to_thread(encode_pictures, prompts, self._options)
         seen: Counter[tuple[object, ...]] = Counter()
         jobs = []
         async with self._client.session() as session:
             for prompt in prompts:
-                key = _prompt_key(prompt, urls)
-                fields = self._sampling(temperature, copy=seen[key]) | {self._options.max_tokens_field: max_tokens}
+                key = pictures.prompt_key(prompt)
+                fields = self._fields.text(temperature, copy=seen[key], max_tokens=max_tokens)
                 write = self._write if json_schema is None else partial(self._write_json, schema=json_schema)
-                jobs.append(write(session, prompt, urls.of(prompt), fields))
+                jobs.append(write(session, prompt, pictures.of(prompt), fields))
                 seen[key] += 1
-            return await _together(jobs)
+            return await together(jobs)
 
     async def close(self) -> None:
         """Calls that are running are answered, and their connections end with them; later ones raise `EngineError`."""
@@ -217,19 +188,10 @@ class OpenAIEngine:
     async def _read(
         self, session: ChatSession, prompt: Prompt, urls: Sequence[str], reader: ChoiceReader
     ) -> ChoiceProbabilities:
-        completion = await self._ask(session, prompt, urls, self._one_token())
+        completion = await self._ask(session, prompt, urls, self._fields.one_token())
         if completion.choices[0].finish_reason == "content_filter":
             return unreadable(reader, prompt_tokens=completion.usage.prompt_tokens)
-        return self._interpret(completion, reader)
-
-    def _interpret(self, completion: Completion, reader: ChoiceReader) -> ChoiceProbabilities:
-        logprobs = completion.choices[0].logprobs
-        if logprobs is None or not logprobs.content or not logprobs.content[0].top_logprobs:
-            raise EngineError(f"{self._where} gave no logprobs of the likeliest tokens", hint=_NO_LOGPROBS)
-        try:
-            return read_logprobs(reader, logprobs.content[0].top_logprobs, prompt_tokens=completion.usage.prompt_tokens)
-        except EngineError as error:
-            raise EngineError(f"{self._where}: {error.message}", hint=error.hint) from error
+        return probabilities(completion, reader, where=self._where)
 
     async def _draw(
         self, session: ChatSession, prompt: Prompt, urls: Sequence[str], reader: ChoiceReader
@@ -240,33 +202,17 @@ class OpenAIEngine:
         prompt_tokens = 0
         while len(texts) < wanted:
             n = min(wanted - len(texts), self._options.samples_per_request or wanted)
-            completion = await self._ask(session, prompt, urls, self._samples(n, first=len(texts)))
+            completion = await self._ask(session, prompt, urls, self._fields.samples(n, first=len(texts)))
             if len(completion.choices) > n:
                 raise EngineError(f"{self._where} gave {len(completion.choices)} answers where {n} were asked for")
-            texts += [_drawn_text(choice) for choice in completion.choices]
+            texts += [drawn_text(choice) for choice in completion.choices]
             prompt_tokens += completion.usage.prompt_tokens
         return read_samples(reader, texts, prompt_tokens=prompt_tokens)
 
     async def _write(
         self, session: ChatSession, prompt: Prompt, urls: Sequence[str], fields: Mapping[str, JsonValue]
     ) -> Generation:
-        completion = await self._ask(session, prompt, urls, fields)
-        choice = completion.choices[0]
-        reason, text = choice.finish_reason, choice.message.content
-        if reason not in ("stop", "length"):
-            raise AnswerError(f"{self._where} ended its text with finish_reason {reason!r}: it is withheld or no text")
-        if text is None:
-            raise AnswerError(
-                f"{self._where} wrote no text (finish_reason {reason!r})",
-                hint="a model that thinks first may need more tokens, or thinking switched off in extra_body",
-            )
-        usage = completion.usage
-        return Generation(
-            text=text.strip(),
-            finish_reason="stop" if reason == "stop" else "length",
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-        )
+        return generation(await self._ask(session, prompt, urls, fields), where=self._where)
 
     async def _write_json(
         self,
@@ -287,11 +233,7 @@ class OpenAIEngine:
                 f"{self._where} has no structured output, or none for this JSON schema: {error.message}",
                 hint="set engine.openai.structured_output to false if it has none",
             ) from error
-        if found.finish_reason == "stop" and not _is_json(found.text):
-            raise AnswerError(
-                f"{self._where} was asked for JSON under a schema and wrote something else: {quoted(found.text)}",
-                hint="does it have structured output? set engine.openai.structured_output to false if not",
-            )
+        check_json(found, where=self._where)
         return found
 
     async def _ask(
@@ -301,7 +243,7 @@ class OpenAIEngine:
         make_body = partial(chat_request, prompt, urls, self._options, fields, self._traits.chat_template)
         content = await session.post(make_body)
         completion = parse_completion(content, where=self._where)
-        self._count(completion)
+        self._meter.count(completion)
         self._notice_change(completion)
         return completion
 
@@ -313,7 +255,7 @@ class OpenAIEngine:
             EngineError: The server fails.
         """
         reader = ChoiceReader(YES_NO, self._traits.spellings)
-        fields = self._samples(1, first=0) if self._options.samples else self._one_token()
+        fields = self._fields.samples(1, first=0) if self._options.samples else self._fields.one_token()
         try:
             async with self._client.session() as session:
                 fields |= {"model": self._model}
@@ -321,14 +263,14 @@ class OpenAIEngine:
                     partial(chat_request, _PROBE, (), self._options, fields, self._traits.chat_template)
                 )
         except RequestRefused as error:
-            hint = error.hint if self._options.samples else f"{error.hint}; if it has no logprobs: {_NO_LOGPROBS}"
+            hint = error.hint if self._options.samples else f"{error.hint}; if it has no logprobs: {NO_LOGPROBS}"
             raise ConfigError(error.message, hint=hint) from error
         try:
             completion = parse_completion(content, where=self._where)
             if self._options.samples:
-                readable = reader.written(_drawn_text(completion.choices[0])) is not None
+                readable = reader.written(drawn_text(completion.choices[0])) is not None
             else:
-                readable = self._interpret(completion, reader).mass > 0.0
+                readable = probabilities(completion, reader, where=self._where).mass > 0.0
         except EngineError as error:
             raise ConfigError(error.message, hint=error.hint) from error
         if not readable:
@@ -337,45 +279,12 @@ class OpenAIEngine:
                 "A model that thinks first must be told not to, e.g. in engine.openai.extra_body",
                 self._where,
             )
-        self._count(completion)
+        self._meter.count(completion)
         return completion
-
-    def _one_token(self) -> dict[str, JsonValue]:
-        return {
-            "temperature": 0,
-            "logprobs": True,
-            "top_logprobs": self._options.top_logprobs,
-            self._options.max_tokens_field: 1,
-        }
-
-    def _samples(self, n: int, *, first: int) -> dict[str, JsonValue]:
-        fields = self._sampling(1.0, copy=first) | {self._options.max_tokens_field: _SAMPLE_TOKENS}
-        return fields if n == 1 else fields | {"n": n}
-
-    def _sampling(self, temperature: float, *, copy: int) -> dict[str, JsonValue]:
-        fields: dict[str, JsonValue] = {"temperature": temperature}
-        if temperature > 0.0 and self._options.seed is not None:
-            fields["seed"] = self._options.seed + copy
-        return fields
 
     @property
     def _where(self) -> str:
         return f"model '{self._model}' at '{self._options.base_url}'"
-
-    def _count(self, completion: Completion) -> None:
-        options, usage = self._options, completion.usage
-        cost = (
-            usage.prompt_tokens * options.price_per_million_prompt_tokens
-            + usage.completion_tokens * options.price_per_million_completion_tokens
-        ) / 1e6
-        with self._lock:
-            spend = self._spend
-            self._spend = Spend(
-                spend.requests + 1,
-                spend.prompt_tokens + usage.prompt_tokens,
-                spend.completion_tokens + usage.completion_tokens,
-                spend.cost + cost,
-            )
 
     def _notice_change(self, completion: Completion) -> None:
         """Verdicts name the model that answered at start-up; say so when that stops being true, but once."""
@@ -387,51 +296,10 @@ class OpenAIEngine:
                 self._where, self._served, served,
             )  # fmt: skip
 
-    def _encode(self, prompts: Sequence[Prompt]) -> _Pictures:
-        """Each picture once, however many prompts are about it and whatever arrays it lies in."""
-        keys: dict[int, str] = {}
-        digests: dict[int, str] = {}
-        urls: dict[str, str] = {}
-        for frame in (frame for prompt in prompts for frame in prompt.frames):
-            if id(frame) in keys:
-                continue
-            key = keys[id(frame)] = frame_key(frame, digests)
-            if key not in urls:
-                urls[key] = data_url(frame, self._options)
-        return _Pictures(keys, urls)
-
     def _check(self, prompts: Sequence[Prompt]) -> None:
         if self._closed:
             raise EngineError(f"model '{self._model}' is closed")
         check_prompts(self._model, self._capabilities, prompts)
-
-
-@dataclass(frozen=True, slots=True)
-class _Pictures:
-    """Of one batch: frame object -> key of its pixels -> its `data:` URL."""
-
-    keys: Mapping[int, str]
-    urls: Mapping[str, str]
-
-    def of(self, prompt: Prompt) -> tuple[str, ...]:
-        return tuple(self.urls[self.keys[id(frame)]] for frame in prompt.frames)
-
-
-def _prompt_key(prompt: Prompt, pictures: _Pictures) -> tuple[object, ...]:
-    return (prompt_words(prompt), *(pictures.keys[id(frame)] for frame in prompt.frames))
-
-
-def _drawn_text(choice: ChatChoice) -> str:
-    """Empty for an answer that was withheld: it is no vote."""
-    return "" if choice.finish_reason == "content_filter" else choice.message.content or ""
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def _digest(model: str, revision: str | None, options: OpenAIOptions, first: Completion) -> str:
@@ -456,21 +324,3 @@ def _read_key(variable: str) -> str:
             hint="set it, or leave engine.openai.api_key_env empty for a server without keys",
         )
     return key
-
-
-async def _together(jobs: Sequence[Coroutine[object, object, T]]) -> list[T]:
-    """Results in order. The first error ends all others: their answers would be thrown away, but paid."""
-    tasks = [asyncio.ensure_future(job) for job in jobs]
-    try:
-        return await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
-
-
-def _run_in_thread(job: Coroutine[object, object, T]) -> T:
-    """Wait for a coroutine, whether or not an event loop is running here."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, job).result()

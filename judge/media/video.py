@@ -44,8 +44,9 @@ _FORMATS: dict[str, tuple[str, ContainerFormat]] = {
 }
 _DOCTYPE_BYTES = 64
 _MAX_READ_BYTES = 2 * 2**30
-"""Of the frames that one call reads."""
+"""Of the pictures that one call reads."""
 _AUTO: Decoder = "pyav"
+"""decord takes more processor time however frames are chosen (benchmarks/video.py), and says less about damage."""
 
 
 def open_video(data: bytes, *, source: str, limits: DecodingSettings = DEFAULT_DECODING) -> Media:
@@ -89,9 +90,6 @@ class VideoFile:
         """See `FrameSource.read`."""
         wanted = self._checked(indices)
         size = fit(self._info.width_px, self._info.height_px, self._limits.max_side_px)
-        n_bytes = len(wanted) * size[0] * size[1] * 3
-        if n_bytes > _MAX_READ_BYTES:
-            raise self._error(MediaError(f"{len(wanted)} frames take {n_bytes:,} bytes", hint="read fewer at once"))
         times = self._info.timestamps_s
         found = self._pictures(Request("frames", wanted), size)
         return [Frame(index, times[index], pixels) for index, pixels in found]
@@ -99,7 +97,7 @@ class VideoFile:
     def thumbnails(self, indices: Sequence[int]) -> Thumbnails:
         """See `FrameSource.thumbnails`."""
         width, height = thumbnail_size(self._info.width_px, self._info.height_px)
-        found = list(self._pictures(Request("thumbnails", self._checked(indices)), (width, height)))
+        found = self._pictures(Request("thumbnails", self._checked(indices)), (width, height))
         images = np.stack([image for _, image in found]) if found else np.empty((0, height, width, 3), np.uint8)
         return Thumbnails(tuple(index for index, _ in found), images)
 
@@ -128,6 +126,10 @@ class VideoFile:
             raise self._error(self._failure)
         if not request.indices:
             return []
+        n_bytes = len(request.indices) * size[0] * size[1] * 3
+        if n_bytes > _MAX_READ_BYTES:
+            too_many = f"{len(request.indices)} pictures take {n_bytes:,} bytes"
+            raise self._error(MediaError(too_many, hint="read fewer at once"))
         try:
             self._process.send(request)
             return list(_pictures(self._process, request, size))

@@ -20,6 +20,8 @@ from judge.stickers.statements import render as render_atom
 from judge.types import Outcome
 
 RATE_HZ = 10
+CLIP_FRAMES = (2, 6)
+"""Fewest and most frames in a prompt about a clip."""
 _MOVE_FRAMES = 4
 """A sticker that moves takes this many frames."""
 _SWAY_PX = 2.0
@@ -162,8 +164,12 @@ def parse_clip(sentence: str) -> ClipStatement | None:
 
 def clip_truth(statement: ClipStatement, frames: Sequence[Scene]) -> Outcome:
     """Of these frames, in order; `undecided` where a frame that matters is."""
-    outcomes = [Truth(scene).of(statement.atom) for scene in frames]
-    match statement.kind:
+    return clip_outcome(statement.kind, [Truth(scene).of(statement.atom) for scene in frames])
+
+
+def clip_outcome(kind: ClipKind, outcomes: Sequence[Outcome]) -> Outcome:
+    """The same from the atom's outcome in every frame, at least one."""
+    match kind:
         case "sometime":
             return _some(outcomes)
         case "always":

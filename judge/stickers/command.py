@@ -1,4 +1,4 @@
-"""`judge stickers generate | train | evaluate`: reproduces the embedded model and its figures."""
+"""`judge stickers generate | train | evaluate | evaluate-video`: reproduces the embedded model and its figures."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.progress import track
@@ -17,7 +17,10 @@ from rich.table import Table
 from judge.assets import constitution_path
 from judge.constitution import load_constitution
 from judge.errors import JudgeError
+from judge.stickers.command_video import add_video_parser, evaluate_video
 from judge.stickers.splits import SPLITS, PolicyTruth, Split, draw_split, write_split
+from judge.stickers.video_files import write_video_split
+from judge.stickers.video_splits import VIDEO_SPLITS, draw_video_split
 
 if TYPE_CHECKING:
     from judge.metrics import Measured
@@ -30,16 +33,19 @@ _VERDICT_SPLITS: tuple[Split, ...] = (
     "test-heldout-pairs",
     "test-twins",
 )
+_Drawn = TypeVar("_Drawn")
 _COLUMNS = ("precision", "recall", "f1", "auroc", "ece", "coverage", "decided_accuracy")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs one of the three; returns the exit code (0, or 2 for wrong usage)."""
+    """Runs one of them; returns the exit code (0, or 2 for wrong usage)."""
     arguments = _parser().parse_args(argv)
     try:
         if arguments.action == "generate":
             return _generate(arguments)
-        return _train(arguments) if arguments.action == "train" else asyncio.run(_evaluate(arguments))
+        if arguments.action == "train":
+            return _train(arguments)
+        return asyncio.run(_evaluate(arguments) if arguments.action == "evaluate" else evaluate_video(arguments))
     except JudgeError as error:
         print(f"judge stickers: {error}", file=sys.stderr)
         return 2
@@ -50,14 +56,15 @@ def _parser() -> argparse.ArgumentParser:
         prog="judge stickers",
         description="The embedded model's world: make its data sets, train it, measure it.",
         epilog="examples:\n  judge stickers generate out/stickers --split test --count 200\n"
-        "  judge stickers train runs/first --device cuda\n  judge stickers evaluate --count 200 --json out/goals.json",
+        "  judge stickers train runs/first --device cuda\n  judge stickers evaluate --count 200 --json out/goals.json\n"
+        "  judge stickers evaluate-video --count 40",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(dest="action", required=True)
-    generate = actions.add_parser("generate", help="write labelled pictures in VHD11K's file format")
+    generate = actions.add_parser("generate", help="write labelled pictures and clips in VHD11K's file format")
     generate.add_argument("folder", type=Path)
-    generate.add_argument("--split", choices=SPLITS, action="append", help="default: all of them")
-    generate.add_argument("--count", type=int, default=200, help="pictures a split (default 200)")
+    generate.add_argument("--split", choices=(*SPLITS, *VIDEO_SPLITS), action="append", help="default: all of them")
+    generate.add_argument("--count", type=int, default=200, help="pictures or clips a split (default 200)")
     generate.add_argument("--seed", type=int, default=0)
     train = actions.add_parser("train", help="train the model; continues from the folder's checkpoint")
     train.add_argument("folder", type=Path, help="checkpoints go here, the finished model to FOLDER/model")
@@ -76,16 +83,31 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--device", default="auto")
     evaluate.add_argument("--seed", type=int, default=0)
     evaluate.add_argument("--json", type=Path, help="also write everything to this file")
+    add_video_parser(actions)
     return parser
 
 
 def _generate(arguments: argparse.Namespace) -> int:
-    truth = PolicyTruth(load_constitution(constitution_path("stickers")))
-    for split in arguments.split or SPLITS:
-        items = draw_split(split, arguments.count, truth, seed=arguments.seed)
-        progress = track(items, description=split, total=arguments.count, console=Console(stderr=True))
-        print(f"{split}: {write_split(arguments.folder, split, iter(progress))} pictures in {arguments.folder / split}")
+    wanted = arguments.split or (*SPLITS, *VIDEO_SPLITS)
+    for split in SPLITS:
+        if split in wanted:
+            items = draw_split(split, arguments.count, _truth("stickers"), seed=arguments.seed)
+            count = write_split(arguments.folder, split, _tracked(items, split, arguments.count))
+            print(f"{split}: {count} pictures in {arguments.folder / split}")
+    for video_split in VIDEO_SPLITS:
+        if video_split in wanted:
+            clips = draw_video_split(video_split, arguments.count, _truth("stickers-video"), seed=arguments.seed)
+            count = write_video_split(arguments.folder, video_split, _tracked(clips, video_split, arguments.count))
+            print(f"{video_split}: {count} clips in {arguments.folder / video_split}")
     return 0
+
+
+def _truth(constitution: str) -> PolicyTruth:
+    return PolicyTruth(load_constitution(constitution_path(constitution)))
+
+
+def _tracked(items: Iterator[_Drawn], description: str, total: int) -> Iterator[_Drawn]:
+    return iter(track(items, description=description, total=total, console=Console(stderr=True)))
 
 
 def _train(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -19,13 +19,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from judge.constitution import Constitution, evaluate
+from judge.constitution import names as names_in
 from judge.errors import ConfigError
+from judge.stages.board import shows_in_clips
 from judge.stickers.atlas import SIGN, variants
+from judge.stickers.clips import ClipKind, clip_outcome, parse_clip
 from judge.stickers.distractors import TEST_PHOTOS, draw_distractor
 from judge.stickers.render import render
 from judge.stickers.sampling import Bias, draw_scene, draw_twin, held_out_pair
 from judge.stickers.scene import Scene, Sticker
-from judge.stickers.statements import Truth, parse
+from judge.stickers.statements import Atom, Truth, parse
 from judge.stickers.vocabulary import HELD_OUT_STYLE, SIGN_WORDS, TRAINED_STYLES
 from judge.types import Outcome
 from judge.types.annotation import NO, NONE, YES, annotation_columns
@@ -49,47 +52,117 @@ class Item:
     group: str
 
 
+@dataclass(frozen=True, slots=True)
+class RuleAlong:
+    """What a rule comes to along a clip.
+
+    Attributes:
+        whole: Over all of it.
+        frames: In each frame: of a rule about clips, what its statements say of that frame alone.
+    """
+
+    whole: Outcome
+    frames: tuple[Outcome, ...]
+
+
 class PolicyTruth:
-    """What a constitution says about a scene, computed from the scene graph.
+    """What a constitution says about a scene or a clip, computed from the scene graphs.
 
     Raises:
-        ConfigError: A precondition is not written in the words of the sticker world.
+        ConfigError: A precondition is not written in the words of the sticker world, or asked both of pictures and, by
+            a rule for videos alone, of clips.
     """
 
     def __init__(self, constitution: Constitution) -> None:
-        self._constitution = constitution
-        self._atoms = {}
+        self._expressions = {rule.id: constitution.expression(rule.id) for rule in constitution.rules}
+        self.clip_rules = frozenset(rule.id for rule in constitution.rules if shows_in_clips(rule))
+        self._picture_rules = [rule.id for rule in constitution.rules if rule.id not in self.clip_rules]
+        of_clips, of_pictures = self._names(self.clip_rules), self._names(self._picture_rules)
+        self._atoms: dict[str, Atom] = {}
+        self._clip_kinds: dict[str, ClipKind] = {}
         for precondition in constitution.preconditions:
-            atom = parse(precondition.statement)
-            if atom is None:
+            name = precondition.id
+            if name in of_clips & of_pictures:
+                raise ConfigError(f"precondition '{name}' is asked both of pictures and of clips", hint="make it two")
+            clip = parse_clip(precondition.statement) if name in of_clips else None
+            atom = clip.atom if clip else parse(precondition.statement)
+            if atom is None or (name in of_clips and clip is None):
+                module = "clips" if name in of_clips else "statements"
                 raise ConfigError(
-                    f"precondition '{precondition.id}' is not in the words of the sticker world",
-                    hint="see judge/stickers/statements.py for the phrasings",
+                    f"precondition '{name}' is not in the words of the sticker world",
+                    hint=f"see judge/stickers/{module}.py for the phrasings",
                 )
-            self._atoms[precondition.id] = atom
+            self._atoms[name] = atom
+            if clip:
+                self._clip_kinds[name] = clip.kind
+
+    def _names(self, rules: Iterable[str]) -> frozenset[str]:
+        return frozenset(name for rule in rules for name in names_in(self._expressions[rule]))
 
     def preconditions(self, scene: Scene) -> dict[str, Outcome]:
-        """Truth of every precondition."""
+        """Truth of every precondition; of one about clips, what it says of this scene alone."""
         truth = Truth(scene)
         return {name: truth.of(atom) for name, atom in self._atoms.items()}
 
     def rules(self, scene: Scene) -> dict[str, Outcome]:
-        """Truth of every rule: satisfied = violated."""
+        """Truth of every rule about pictures: satisfied = violated."""
         known = self.preconditions(scene)
-        return {rule.id: evaluate(self._constitution.expression(rule.id), known) for rule in self._constitution.rules}
+        return {rule: evaluate(self._expressions[rule], known) for rule in self._picture_rules}
+
+    def moments(self, scene: Scene) -> dict[str, Outcome]:
+        """The same of every rule; of one about clips, what its statements say of this scene alone."""
+        known = self.preconditions(scene)
+        return {rule: evaluate(expression, known) for rule, expression in self._expressions.items()}
+
+    def along(self, frames: Sequence[Scene]) -> dict[str, RuleAlong]:
+        """Truth of every rule along a clip of at least one frame."""
+        layouts = [_layout(scene) for scene in frames]
+        one_of_each = dict(zip(layouts, frames, strict=True))
+        distinct = {layout: self.preconditions(scene) for layout, scene in one_of_each.items()}
+        clip: dict[str, Outcome] = {
+            name: clip_outcome(kind, [distinct[layout][name] for layout in layouts])
+            for name, kind in self._clip_kinds.items()
+        }
+        found: dict[str, RuleAlong] = {}
+        for rule, expression in self._expressions.items():
+            outcomes = {layout: evaluate(expression, known) for layout, known in distinct.items()}
+            moments = tuple(outcomes[layout] for layout in layouts)
+            whole = evaluate(expression, clip) if rule in self.clip_rules else clip_outcome("sometime", moments)
+            found[rule] = RuleAlong(whole, moments)
+        return found
 
     def harmful(self, scene: Scene) -> bool | None:
         """Whether some rule is violated; None if geometry leaves that open."""
-        outcomes = set(self.rules(scene).values())
-        if "undecided" in outcomes:
-            return None
-        return "satisfied" in outcomes
+        return some_violated(self.rules(scene).values())
+
+
+def some_violated(outcomes: Iterable[Outcome]) -> bool | None:
+    """Whether one of these rules is violated; None if one of them is undecided."""
+    found = set(outcomes)
+    if "undecided" in found:
+        return None
+    return "satisfied" in found
+
+
+def _layout(scene: Scene) -> Hashable:
+    """Equal for scenes whose stickers stand to each other alike: most frames of a clip share one."""
+    if not scene.stickers:
+        return ()
+    left, top = scene.stickers[0].x, scene.stickers[0].y
+    return scene.style, *(
+        (s.concept, s.variant, s.x - left, s.y - top, s.size_px, s.angle_deg, s.flipped) for s in scene.stickers
+    )
+
+
+def split_generator(split: str, seed: int) -> np.random.Generator:
+    """A stream of its own for every split and seed."""
+    number = int.from_bytes(hashlib.sha256(f"{split}/{seed}".encode()).digest()[:8], "big")
+    return np.random.default_rng(number)
 
 
 def draw_split(split: Split, count: int, truth: PolicyTruth, *, seed: int = 0) -> Iterator[Item]:
     """`count` pictures (for twins and tones: in whole groups), half of them harmful where that applies."""
-    number = int.from_bytes(hashlib.sha256(f"{split}/{seed}".encode()).digest()[:8], "big")
-    rng = np.random.default_rng(number)
+    rng = split_generator(split, seed)
     if split == "test-scope":
         yield from _scope(count, rng)
     elif split == "test-twins":

@@ -27,7 +27,7 @@ from judge.prompts.render import (
     rule_prompt,
 )
 from judge.stickers.augment import augment, augment_alike
-from judge.stickers.clips import draw_clip
+from judge.stickers.clips import CLIP_FRAMES, draw_clip
 from judge.stickers.corpus import Asked, Asker, Question, clip_question, describe_question, description, scope_questions
 from judge.stickers.dense import DenseLabels, dense_labels, no_labels
 from judge.stickers.distractors import draw_distractor
@@ -44,15 +44,13 @@ Number = TypeVar("Number", int, float)
 Task = Literal["precondition", "rule", "policy", "describe", "reason", "debate", "clip"]
 PictureTask = Literal["precondition", "rule", "policy", "describe", "reason", "debate"]
 _TASKS: tuple[tuple[Task, float], ...] = (
-    ("precondition", 0.42), ("rule", 0.04), ("policy", 0.03), ("describe", 0.04), ("reason", 0.18), ("debate", 0.14),
-    ("clip", 0.15),
+    ("precondition", 0.30), ("rule", 0.03), ("policy", 0.02), ("describe", 0.03), ("reason", 0.14), ("debate", 0.34),
+    ("clip", 0.14),
 )  # fmt: skip
 """Share of the batches."""
 REASONINGS = 4
-DEBATES = 2
+DEBATES = 3
 """Questions a picture in the tasks `reason` and `debate`, which are long."""
-CLIP_FRAMES = (2, 6)
-"""Fewest and most frames in a prompt about a clip."""
 _WORDS_WEIGHT = 0.35
 """Of a token in a text, where an answer in one token counts 1: texts are long, and their words easy."""
 _TOKENIZER_TASKS: tuple[Asked, ...] = ("precondition", "precondition", "precondition", "rule", "policy", "reason")

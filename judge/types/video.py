@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """Read from the container, without decoding a picture.
+    """Read from the container; one keyframe is decoded, to see how pictures are turned.
 
     Attributes:
         timestamps_s: When each frame is shown, ascending, the first at 0.0; rates may vary.

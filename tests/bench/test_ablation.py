@@ -2,21 +2,26 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import io
+import itertools
 import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
-from judge.bench.ablation import Ablation, Result, Run, Setting, benefit, columns, settings
-from judge.bench.ablation_table import plot, rows, to_json
+from judge.bench.ablation import Ablation, Result, Run, Setting, benefit, columns, settings, slow_settings
+from judge.bench.ablation_table import plot, rows, table, to_json
 from judge.bench.labelled import Labelled, LabelledSet, load_split, split_names
 from judge.bench.memo import MemoEngine
-from judge.config import Cascade, JudgeConfig, RegionSettings, Thresholds, load_config
+from judge.cli.ablate import _grid
+from judge.config import Cascade, DebateSettings, JudgeConfig, RegionSettings, Thresholds, load_config
 from judge.constitution import parse_constitution
 from judge.engines.scripted import ScriptedEngine
 from judge.errors import ConfigError
@@ -143,6 +148,71 @@ def test_a_question_is_asked_once_and_paid_for_each_time() -> None:
     assert (memo.usage.generations, memo.usage.completion_tokens) == (2, 4)
 
 
+def test_voters_who_are_asked_the_same_write_their_own() -> None:
+    """The n-th sample of a prompt is remembered as such, and given out again after a restart."""
+    numbers = itertools.count()
+    engine = ScriptedEngine(generations={"dog": lambda _: f"text {next(numbers)}"})
+    memo = MemoEngine(engine)
+    dog = Prompt((Message("user", "a dog?"),), picture(9).frames)
+
+    async def write(copies: int, temperature: float = 0.5) -> list[str]:
+        return [each.text for each in await memo.generate([dog] * copies, max_tokens=9, temperature=temperature)]
+
+    async def ask() -> None:
+        assert await write(3) == ["text 0", "text 1", "text 2"]
+        assert await write(1) == ["text 3"], "the same question again, of the same setting"
+        memo.restart()
+        assert await write(2) == ["text 0", "text 1"]
+        assert await write(3) == ["text 2", "text 3", "text 4"]
+        assert await write(2, temperature=0.0) == ["text 5"] * 2, "nothing is sampled"
+
+    asyncio.run(ask())
+    assert [len(call.prompts) for call in engine.calls] == [3, 1, 1, 1]
+
+
+def test_the_slow_grid_adds_one_stage_after_another_to_the_plain_chain() -> None:
+    grid = {setting.name: setting.config.cascade for setting in slow_settings(JudgeConfig())}
+    on = {
+        name: [c.region.localizer != "off", c.reasoning.enabled, c.vote.enabled, c.debate.enabled and c.debate.orders]
+        for name, c in grid.items()
+    }
+    assert on == {
+        "plain chain": [False, False, False, False],
+        "chain + reasoning": [False, True, False, False],
+        "chain + vote": [False, False, True, False],
+        "chain + debate, one order": [False, False, False, "affirmative_first"],
+        "chain + debate, both orders": [False, False, False, "both"],
+        "chain + vote, then debate": [False, False, True, "affirmative_first"],
+        "full cascade, vote and debate": [True, True, True, "affirmative_first"],
+    }
+    base = JudgeConfig(cascade=Cascade(debate=DebateSettings(rounds=1, panel={"judge": "other"})))
+    debate = slow_settings(base)[3].config.cascade.debate
+    assert (debate.rounds, debate.panel) == (1, {})
+
+
+def test_the_worth_of_what_is_written_is_measured_against_the_plain_chain() -> None:
+    def of(name: str, written: int, *flags: bool | None) -> Run:
+        items = zip((True, False), flags, strict=True)
+        found = [result(truth, 0.9 if flag else 0.1, f"{truth}", flag) for truth, flag in items]
+        usage = Usage(completion_tokens=written)
+        return Run(Setting(name), "test", tuple(replace(each, usage=usage) for each in found))
+
+    plain, vote, same = rows(
+        [of("plain chain", 0, None, False), of("vote", 500, True, False), of("other", 0, True, False)]
+    )
+    assert vote.worth == pytest.approx({"f1": 2.0, "coverage": 1.0, "decided_accuracy": 0.0})
+    assert (plain.worth, same.worth) == ({}, {})
+    assert to_json([vote])[0]["per_1000_written"] == {"f1": 2.0, "coverage": 1.0, "decided_accuracy": 0.0}
+    shown = io.StringIO()
+    Console(file=shown, width=300).print(table("test", [plain, vote, same]))
+    lines = {line.split("│")[1].strip(): line for line in shown.getvalue().splitlines() if line.startswith("│")}
+    assert [cell.strip() for cell in lines["vote"].split("│")[-4:-1]] == ["+2.000", "+1.000", "+0.000"]
+    assert [cell.strip() for cell in lines["other"].split("│")[-4:-1]] == ["-", "-", "-"]
+    quick = io.StringIO()
+    Console(file=quick, width=300).print(table("test", [plain, same]))
+    assert "1000" not in quick.getvalue(), "columns about writing are shown where something was written"
+
+
 def result(harmful: bool, score: float, group: str, flagged: bool | None = None) -> Result:
     item = Labelled(group, picture(1), harmful, group)
     return Result(item, score, flagged, Usage(prompt_tokens=90, completion_tokens=10, generations=2), 0.5)
@@ -156,7 +226,8 @@ def test_rows_compare_with_the_first_setting_of_the_split() -> None:
     assert (first.coverage.value, second.coverage.value) == (1.0, 0.5)
     assert (first.decided_accuracy.value, second.decided_accuracy.value) == (0.5, 1.0)
     assert first.pairs is None
-    assert second.costs == {"slow_calls": 2.0, "tokens": 100.0, "seconds": 0.5}
+    assert second.costs == {"slow_calls": 2.0, "tokens": 100.0, "written": 10.0, "seconds": 0.5}
+    assert (first.worth, second.worth) == ({}, {}), "the plain chain was not run"
     assert columns(base.results)[1].tolist() == [0.2, 0.1]
 
 
@@ -227,6 +298,47 @@ def test_the_command_measures_the_embedded_model(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "ablation.json").read_text()) == found
     chosen_config = load_config(tmp_path / "out" / "settings" / "chain-region.yaml")
     assert chosen_config.cascade.region.localizer == "occlusion"
+
+
+def test_the_slow_rows_measure_the_embedded_model(tmp_path: Path) -> None:
+    """With margins so wide that much is left open, and texts so short that it does not take long."""
+    made = ablate("stickers", "generate", str(tmp_path), "--count", "4", "--split", "calibration", "--split", "test")
+    assert made.returncode == 0, made.stderr
+    (tmp_path / "open.yaml").write_text(
+        "thresholds: {preset: none, accept: 0.999, reject: 0.001}\n"
+        "cascade:\n"
+        "  vote: {voters: 3, max_tokens: 12, max_questions: 1}\n"
+        "  debate: {rounds: 1, turn_tokens: 12, judge_tokens: 4, max_questions: 1}\n"
+    )
+    names = ["plain chain", "chain + vote", "chain + debate, one order", "chain + debate, both orders"]
+    chosen = [part for name in names for part in ("--setting", name)]
+    done = ablate("ablate", str(tmp_path), *chosen, "--config", str(tmp_path / "open.yaml"), "--json")
+    assert done.returncode == 0, done.stderr
+    plain, vote, one, both = json.loads(done.stdout)
+    assert [row["setting"] for row in (plain, vote, one, both)] == names
+    assert (plain["slow_calls"], plain["written"], plain["per_1000_written"]) == (0.0, 0.0, {})
+    assert vote["slow_calls"] * 4 % 3 == 0, "three voters a question"
+    assert both["written"] > one["written"] > 0 < vote["written"]
+    for row in (vote, one, both):
+        added = row["coverage"][0] - plain["coverage"][0]
+        assert row["per_1000_written"]["coverage"] == pytest.approx(added / row["written"] * 1000, abs=0.01)
+
+
+def test_an_engine_that_cannot_write_has_no_slow_rows() -> None:
+    with pytest.raises(ConfigError, match="--slow needs an engine that writes texts"):
+        _grid(JudgeConfig(), [], slow=True, writes=False)
+    with pytest.raises(ConfigError, match="unknown setting 'chain \\+ vot'"):
+        _grid(JudgeConfig(), ["chain + vot"], slow=False, writes=True)
+    assert [each.name for each in _grid(JudgeConfig(), [], slow=True, writes=True)][:2] == [
+        "plain chain",
+        "chain + reasoning",
+    ]
+    assert [
+        each.name for each in _grid(JudgeConfig(), ["chain + vote", "chain + region"], slow=False, writes=True)
+    ] == [
+        "chain + vote",
+        "chain + region",
+    ]
 
 
 def test_wrong_use_is_told(tmp_path: Path) -> None:

@@ -1,19 +1,20 @@
-"""`judge fit-scan` as a person runs it, with a tiny SigLIP model made on the spot."""
+"""`judge fit-scan` with a tiny SigLIP model made on the spot."""
 
 from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from judge.cli.app import main
+from judge.cli.app import app
+from judge.cli.options import EXIT_USAGE
 from judge.config import load_config
+from judge.errors import JudgeError
 from judge.types import ScoreRow
 from tests.engines.test_encoders import build_siglip
 
@@ -42,34 +43,43 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def judge(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "judge.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
 
 
-def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path, *arguments: str) -> str:
-    """What the command says before it exits with 2; in this process, because starting one takes seconds."""
-    monkeypatch.setattr(sys, "argv", ["judge", "fit-scan", str(folder), *arguments])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    printed = capsys.readouterr()
-    assert (caught.value.code, printed.out) == (2, "")
-    return printed.err
+class Command:
+    """`judge` in this process, because starting one takes seconds; `main` says what an error of ours is turned into."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str) -> Done:
+        with pytest.raises((SystemExit, JudgeError)) as caught:
+            app(list(arguments))
+        printed, error = self._capsys.readouterr(), caught.value
+        if isinstance(error, SystemExit):
+            return Done(int(error.code or 0), printed.out, printed.err)
+        return Done(EXIT_USAGE, printed.out, printed.err + str(error))
 
 
-def fit_scan(labelled: Path, encoder: str, *more: str) -> subprocess.CompletedProcess[str]:
-    return judge("fit-scan", str(labelled), "--embedder", "siglip", "--model", encoder, *more)
+@pytest.fixture
+def judge(capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(capsys)
 
 
-def test_what_is_written_drops_what_was_measured(labelled: Path, encoder: str, tmp_path: Path) -> None:
+def test_what_is_written_drops_what_was_measured(judge: Command, labelled: Path, encoder: str, tmp_path: Path) -> None:
     """The judge, run with the settings, drops as many rules of the same pictures as the fit said."""
     out = tmp_path / "deep" / "scan.yaml"
-    done = fit_scan(labelled, encoder, *SURE, "--json", "--out", str(out))
-    assert done.returncode == 3, done.stderr
-    found = json.loads(done.stdout)
+    arguments = ("fit-scan", str(labelled), "--embedder", "siglip", "--model", encoder, *SURE, "--out", str(out))
+    done = judge(*arguments, "--json")
+    assert done.code == 3, done.err
+    found = json.loads(done.out)
     assert set(found["left_out"]) == {str(labelled / "bad.png"), str(labelled / "0.png")}
     assert "'drugs.medical'" in found["left_out"][str(labelled / "0.png")]
-    assert "bad.png' is left out: " in done.stderr
+    assert "bad.png' is left out: " in done.err
     fitted = found["scans"]["fitted"]
     assert (found["pictures"], fitted["violated"], fitted["recall_low"] >= 0.5) == (12, 8, True)
     assert 0.0 < fitted["dropped"] < 1.0
@@ -79,7 +89,7 @@ def test_what_is_written_drops_what_was_measured(labelled: Path, encoder: str, t
     assert (relevance.embedder, relevance.model, relevance.always_ask) == ("siglip", encoder, ())
     pictures = [str(labelled / f"{number}.png") for number in range(12)]
     judged = judge("score", *pictures, "--config", str(out), "--jsonl")
-    verdicts = [ScoreRow.model_validate_json(line).verdict for line in judged.stdout.splitlines()]
+    verdicts = [ScoreRow.model_validate_json(line).verdict for line in judged.out.splitlines()]
     dropped = [
         any(item.stage == "relevance" for item in rule.evidence)
         for verdict in verdicts
@@ -88,17 +98,20 @@ def test_what_is_written_drops_what_was_measured(labelled: Path, encoder: str, t
     ]
     assert len(verdicts) == 12
     assert sum(dropped) / len(dropped) == pytest.approx(fitted["dropped"])
-    again = fit_scan(labelled, encoder, *SURE, "--out", str(out))
-    assert (again.returncode, "exists already" in again.stderr) == (2, True)
+    again = judge(*arguments)
+    assert (again.code, "exists already" in again.err) == (2, True)
 
 
-def test_the_table_is_for_people_and_force_overwrites(labelled: Path, encoder: str, tmp_path: Path) -> None:
+def test_the_table_is_for_people_and_force_overwrites(
+    judge: Command, labelled: Path, encoder: str, tmp_path: Path
+) -> None:
     out, base = tmp_path / "scan.yaml", tmp_path / "base.yaml"
     out.write_text("old")
     base.write_text("max_frames: 3\ncascade: {reasoning: {enabled: true}}\n")
-    done = fit_scan(labelled, encoder, *SURE, "--config", str(base), "--out", str(out), "--force", "--count", "12")
-    assert done.returncode == 0, done.stderr
-    lines = {line.split("│")[1].strip(): line for line in done.stdout.splitlines() if line.startswith("│")}
+    chosen = ("--embedder", "siglip", "--model", encoder, "--config", str(base), "--count", "12")
+    done = judge("fit-scan", str(labelled), *SURE, *chosen, "--out", str(out), "--force")
+    assert done.code == 0, done.err
+    lines = {line.split("│")[1].strip(): line for line in done.out.splitlines() if line.startswith("│")}
     assert list(lines) == ["fitted", "published", "no scan"]
     assert "0.2200" in lines["published"]
     assert "8 / 8" in lines["no scan"]
@@ -124,22 +137,17 @@ def test_the_table_is_for_people_and_force_overwrites(labelled: Path, encoder: s
         (("--embedder", "siglip", "--model", "./nowhere"), "needs at least 299 violated rules"),  # before it is read
     ],
 )
-def test_wrong_use_is_told(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    labelled: Path,
-    arguments: tuple[str, ...],
-    message: str,
-) -> None:
-    assert message in refusal(monkeypatch, capsys, labelled, *arguments)
+def test_wrong_use_is_told(judge: Command, labelled: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = judge("fit-scan", str(labelled), *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
 
 
-def test_labels_of_another_constitution_are_no_labels(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_labels_of_another_constitution_are_no_labels(judge: Command, tmp_path: Path) -> None:
     (tmp_path / "harmful_image_calibration_ann.csv").write_text(
         "imagePath,decision,harmfulType\na.png,yes,violent content\n"
     )
-    told = refusal(monkeypatch, capsys, tmp_path, "--embedder", "clip", "--model", "x")
-    assert "no label can be used: " in told
-    assert "the constitution has no rule 'violent content'" in told
+    done = judge("fit-scan", str(tmp_path), "--embedder", "clip", "--model", "x")
+    assert done.code == 2
+    assert "no label can be used: " in done.err
+    assert "the constitution has no rule 'violent content'" in done.err

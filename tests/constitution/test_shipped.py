@@ -39,8 +39,9 @@ FOLDER = TESTS.parent / "constitutions"
 TRUTH = TESTS / "cases" / "constitutions" / "truth"
 GOLDEN = TESTS / "golden" / "constitutions.json"
 
-N_RULES = {"general": 25, "llavaguard": 23, "os-bench": 14, "stickers": 12, "unsafebench": 32, "vhd11k": 30}
-PHOTOGRAPHS = sorted(N_RULES.keys() - {"stickers"})
+N_RULES = {"general": 25, "llavaguard": 23, "os-bench": 14, "stickers": 12, "stickers-video": 15,
+           "unsafebench": 32, "vhd11k": 30}  # fmt: skip
+PHOTOGRAPHS = sorted(N_RULES.keys() - {"stickers", "stickers-video"})
 MAX_QUESTIONS = 60
 """About one picture, without a relevance scan. `general` is the broadest policy and may ask more."""
 MAX_QUESTIONS_GENERAL = 95
@@ -187,6 +188,15 @@ def test_nothing_excuses_sexual_contact_in_sight_of_a_minor(name: str) -> None:
     known: dict[str, Outcome] = {"child_visible": "satisfied", "genital_contact": "satisfied"}
     assert evaluate(constitution.expression(rule.id), known) == "satisfied"
     assert rule.severity == "critical"
+
+
+def test_policy_for_sticker_videos_adds_rules_about_clips_to_the_one_for_pictures() -> None:
+    pictures, videos = policy("stickers"), policy("stickers-video")
+    assert videos.categories == pictures.categories
+    assert videos.preconditions[: len(pictures.preconditions)] == pictures.preconditions
+    shared, added = videos.rules[: len(pictures.rules)], videos.rules[len(pictures.rules) :]
+    assert shared == tuple(rule.model_copy(update={"examples": ()}) for rule in pictures.rules)
+    assert {rule.modalities for rule in added} == {("video",)}
 
 
 def test_sizes_and_digests_are_as_in_the_golden_file() -> None:

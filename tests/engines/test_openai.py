@@ -23,11 +23,13 @@ from judge.assets import sample_media_path
 from judge.config import EngineConfig, JudgeConfig, OpenAIOptions, Thresholds, load_config
 from judge.constitution import parse_constitution
 from judge.engines.base import Capabilities
+from judge.engines.batch_pictures import encode_pictures
 from judge.engines.build import build_engine
 from judge.engines.chat_client import Patience
 from judge.engines.circuit_breaker import COOL_DOWN_S
 from judge.engines.encoding import PromptEncoder
-from judge.engines.openai import OpenAIEngine, Spend
+from judge.engines.openai import OpenAIEngine
+from judge.engines.spending import Spend
 from judge.engines.transformers import TransformersEngine
 from judge.errors import AnswerError, ConfigError, EngineError
 from judge.media import FileMedia, Permissions, load_media
@@ -186,7 +188,7 @@ def test_equal_prompts_are_asked_once(clock: Clock) -> None:
         copy = Frame(9, 4.0, same.image.copy())
         answers = choose(engine, ask("dog", same), ask("cat", same), ask("dog", copy), ask("dog"))
         assert len(server.requests) == 3
-        assert len(engine._encode([ask("dog", same), ask("cat", copy), ask("cow", same)]).urls) == 1
+        assert len(encode_pictures([ask("dog", same), ask("cat", copy), ask("cow", same)], OpenAIOptions()).urls) == 1
     assert answers[0] == answers[2]
     assert len({answer.probabilities["Yes"] for answer in answers}) == 3
 

@@ -58,6 +58,7 @@ def clip(
     times_ms: Sequence[int] | None = None,
     sound_s: float = 0.0,
     codec: str | None = None,
+    pixels: str = "yuv420p",
     mux: tuple[tuple[str, str], ...] = (),
     coding: tuple[tuple[str, str], ...] = (),
 ) -> bytes:
@@ -73,7 +74,7 @@ def clip(
         path = Path(folder, "clip")
         with av.open(str(path), "w", format=muxer, options=dict(mux)) as output:
             stream = output.add_stream(codec or default_codec, rate=rate, options=dict(coding))
-            stream.pix_fmt = "yuv420p"
+            stream.pix_fmt = pixels
             stream.width, stream.height = size if turned_deg % 180 == 0 else size[::-1]
             stream.codec_context.gop_size = gop
             if turned_deg:

@@ -48,7 +48,7 @@ def test_all_of_them(tmp_path: Path) -> None:
 
 def test_damage_that_decord_meets(tmp_path: Path) -> None:
     """Each container once with bytes flipped: it may not be noticed, but nothing else breaks."""
-    wanted = {f"{container} flipped 2" for container in CONTAINERS}
+    wanted = {f"{container} flipped 1" for container in CONTAINERS}
     found = [one for one in hostile_clips(tmp_path) if one.name in wanted]
     assert len(found) == len(wanted)
     for one in found:
@@ -107,7 +107,7 @@ def test_pictures_in_another_file_are_not_read(tmp_path: Path, decoder: str) -> 
     # The trap works: FFmpeg follows it when it is told to.
     with av.open(str(path), options={"enable_drefs": "1", "use_absolute_path": "1"}) as container:
         assert [number_in(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)] == [100, 101, 102]
-    with pytest.raises(MediaError, match=r"^'clip': its header states no size of the pictures$"):
+    with pytest.raises(MediaError, match=r"^'clip': it contains no frames$"):
         open_video(data, source="clip", limits=DecodingSettings.model_validate({"decoder": decoder}))
 
 
@@ -134,15 +134,15 @@ except MemoryError:
 # --- limits ---------------------------------------------------------------------------------------------------
 
 
-def _read_again_and_again(video: VideoFile) -> None:
-    for _ in range(200):
+def read_on_and_on(video: VideoFile) -> None:
+    for _ in range(1000):
         video.read(range(40))
 
 
 def test_processor_time() -> None:
     with opened(clip(n_frames=40, size=(640, 360)), cpu_s=0.5) as video:
         with pytest.raises(MediaError) as caught:
-            _read_again_and_again(video)
+            read_on_and_on(video)
         expected = "'clip': decoding took more than 0.5 s of processor time"
         assert caught.value.message == expected
         with pytest.raises(MediaError, match=expected):
@@ -153,7 +153,10 @@ def test_memory() -> None:
     data = clip(n_frames=5, size=(5200, 3000), coding=(("preset", "ultrafast"),))
     with opened(data, memory_mb=1024) as video:
         assert numbers(video.read(range(5))) == [0, 1, 2, 3, 4]
-    with pytest.raises(MediaError, match=r"^'clip': "), opened(data, memory_mb=64) as video:
+    with (
+        opened(data, memory_mb=64) as video,
+        pytest.raises(MediaError, match=r"^'clip': frame .*\(if it plays elsewhere, raise video.decoding.memory_mb\)$"),
+    ):
         video.read(range(5))
 
 
@@ -169,11 +172,11 @@ def info(
     return HEADER.pack(Kind.INFO, len(payload)) + payload
 
 
-def decoder_that_says(folder: Path, answer: bytes, monkeypatch: pytest.MonkeyPatch, *, then: str = "cat") -> None:
+def decoder_that_says(folder: Path, answer: bytes, monkeypatch: pytest.MonkeyPatch, *, then: str = "sleep 60") -> None:
     """In place of the interpreter stands a program that says this, whatever it is asked."""
     (folder / "answer").write_bytes(answer)
     program = folder / "program"
-    program.write_text(f"#!/bin/sh\ncat '{folder / 'answer'}'\nexec {then} > /dev/null\n")
+    program.write_text(f"#!/bin/sh\ncat '{folder / 'answer'}'\nexec {then}\n")
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import struct
 import sys
 import threading
 from collections.abc import Iterator
@@ -116,17 +117,18 @@ def test_one_frame() -> None:
 
 
 @pytest.mark.parametrize(
-    ("container", "codec", "mux"),
+    ("container", "codec", "options"),
     [
         ("avi", "libx264", ()),
+        ("avi", "mpeg4", (("bf", "2"),)),
         ("mp4", "libx264", (("movflags", "frag_keyframe+empty_moov"),)),
         ("mkv", "libx264", (("live", "1"),)),
         ("mp4", "libvpx-vp9", ()),
     ],
 )
-def test_odd_but_sound(container: str, codec: str, mux: tuple[tuple[str, str], ...]) -> None:
+def test_odd_but_sound(container: str, codec: str, options: tuple[tuple[str, str], ...]) -> None:
     """Reordered frames in AVI have no times of their own; fragments and live streams state no number of frames."""
-    with opened(clip(container, codec=codec, mux=mux)) as video:
+    with opened(clip(container, codec=codec, mux=options, coding=options)) as video:
         assert numbers(video.read(range(40))) == list(range(40))
         assert numbers(video.read([38, 25])) == [25, 38]
 
@@ -137,6 +139,18 @@ def test_open_groups_of_pictures() -> None:
     with opened(clip("mp4", coding=coding)) as video:
         for index in range(40):
             assert numbers(video.read([index])) == [index]
+
+
+def test_an_edit_list_that_cuts_off_the_only_keyframe() -> None:
+    data = clip("mp4", gop=250)
+    at = data.index(b"elst") + 16  # behind the version, the number of entries and the first one's duration
+    frame = 12_800 // 25
+    (begins,) = struct.unpack_from(">i", data, at)
+    cut = data[:at] + struct.pack(">i", begins + 10 * frame) + data[at + 4 :]
+    with opened(cut) as video:
+        assert (video.info.keyframes, video.info.timestamps_s[:2]) == ((), (0.0, 0.04))
+        assert numbers(video.read(range(30))) == list(range(10, 40))
+        assert numbers(video.read([20])) == [30]
 
 
 def test_large_frames_are_scaled_down_in_the_decoder() -> None:
@@ -159,7 +173,7 @@ def test_more_frames_than_memory_should_hold(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("judge.media.video._MAX_READ_BYTES", 100_000)
     with opened(clip(n_frames=3)) as video:
         assert len(video.read([0, 1])) == 2
-        with pytest.raises(MediaError, match=r"^'clip': 3 frames take 138,240 bytes \(read fewer at once\)"):
+        with pytest.raises(MediaError, match=r"^'clip': 3 pictures take 138,240 bytes \(read fewer at once\)"):
             video.read([0, 1, 2])
 
 
