@@ -158,6 +158,9 @@ def score(  # noqa: PLR0917  (one parameter per option)
             if as_jsonl:
                 print(card.row.model_dump_json(), flush=True)
     close_all(engines)
+    if report:  # first: whoever reads what follows may stop reading
+        write_text(report, render_page(cards))
+        messages.print(f"report: {report}")
     if as_json:
         print(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
     elif not as_jsonl:
@@ -165,9 +168,6 @@ def score(  # noqa: PLR0917  (one parameter per option)
     if explain and not (as_json or as_jsonl):
         for row in rows:
             print_explanation(console, row)
-    if report:
-        write_text(report, render_page(cards))
-        messages.print(f"report: {report}")
     raise typer.Exit(_exit_code(rows, fail_on))
 
 

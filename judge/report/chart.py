@@ -51,9 +51,9 @@ class Chart:
 
 
 def chart(verdict: Verdict) -> Chart:
-    """Of the timelines, in their order, and of segments of rules that have none (found by a question on a clip)."""
+    """Rules with segments first, by their begin, also those found by a question on a clip alone; then the others."""
     timelines = {timeline.rule_id: timeline for timeline in verdict.timelines}
-    ids = list(dict.fromkeys([*timelines, *(segment.rule_id for segment in verdict.segments)]))
+    ids = list(dict.fromkeys([*(segment.rule_id for segment in verdict.segments), *timelines]))
     end_ms = max([verdict.duration_ms or 0, 1, *_times(verdict)])
     rows = tuple(
         _row(id, timelines.get(id), [each for each in verdict.segments if each.rule_id == id], number, end_ms)

@@ -19,15 +19,18 @@ def failing(tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("form", ["--jsonl", "--explain"])
-def test_a_reader_who_has_seen_enough_ends_it_quietly(form: str, failing: list[str]) -> None:
-    command = [*COMMAND, "score", *failing, form]
+def test_a_reader_who_has_seen_enough_ends_it_quietly(form: str, failing: list[str], tmp_path: Path) -> None:
+    """With --explain, the page is written all the same."""
+    page = tmp_path / "page.html"
+    command = [*COMMAND, "score", *failing, form, *(["--report", str(page)] if form == "--explain" else [])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.stdout.readline() != ""
         process.stdout.close()
         messages = process.stderr.read()
-        assert (process.wait(timeout=120), messages) == (141, "")
+        assert (process.wait(timeout=120), "Error" in messages, "Traceback" in messages) == (141, False, False)
+    assert page.exists() == (form == "--explain")
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["constitution", "show", "stickers"]])

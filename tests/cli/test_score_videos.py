@@ -76,4 +76,4 @@ def test_an_animation_is_shown_with_the_frames_that_decided(tmp_path: Path) -> N
     html = page.read_text()
     assert html.count("data:image/jpeg;base64,") == 2
     assert "video 0:01.0, 2 frames judged" in html
-    assert "2 of 2 judged frames are shown" in html
+    assert "2 frames are shown; 2 were judged" in html

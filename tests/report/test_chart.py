@@ -30,11 +30,11 @@ def test_points_bars_and_ticks_by_hand() -> None:
     assert drawn.ticks == tuple((round(36 + 90.8 * second, 1), f"{second} s") for second in range(11))
 
 
-def test_a_rule_found_on_clips_only_has_a_row_too() -> None:
+def test_rules_with_segments_come_first_also_those_found_on_clips_alone() -> None:
     drawn = chart(verdict(segments=(segment("violence.fall", 1000, 2000, 1500),)))
-    assert [row.rule_id for row in drawn.rows] == ["violence.knife", "violence.fire", "violence.fall"]
+    assert [row.rule_id for row in drawn.rows] == ["violence.fall", "violence.knife", "violence.fire"]
     assert [row.top for row in drawn.rows] == [18, 18 + ROW_PX, 18 + 2 * ROW_PX]
-    assert (drawn.rows[2].label, drawn.rows[2].smoothed, len(drawn.rows[2].bars)) == (
+    assert (drawn.rows[0].label, drawn.rows[0].smoothed, len(drawn.rows[0].bars)) == (
         "no readings on single frames", "", 1,
     )  # fmt: skip
 

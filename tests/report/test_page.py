@@ -149,7 +149,7 @@ def test_a_video_has_frames_a_timeline_and_segments() -> None:
     marked = re.findall(r'<li class="marked" title="(.*?)">.*?<span>(.*?)</span>', page)
     assert marked == [("violated here: violence.knife", time) for time in ("0:03.4", "0:04.1", "0:05.0")]
     assert page.count("data:image/jpeg;base64,") == page.count('loading="lazy" width="160" height="90"') == 10
-    assert "10 of 10 judged frames are shown" in page
+    assert "10 frames are shown; 10 were judged" in page
     assert "video 0:12.4, 10 frames judged" in page
     assert "<b>0:03.2-0:05.7</b> violence.knife" in page
     assert re.findall(r'<text class="tick" .*?>(.*?)<', page) == [f"{second} s" for second in range(0, 13, 2)]
@@ -162,7 +162,7 @@ def test_a_video_without_segments_frames_or_length() -> None:
     assert '<div class="why">no segments: no rule was read along time</div>' in page
     assert "video 0:03.0, 10 frames judged" in page
     assert "<svg" not in page
-    assert "0 of 10 judged frames are shown" in page
+    assert "0 frames are shown; 10 were judged" in page
     assert '<ol class="strip">\n</ol>' in page
     assert '<div class="why">no segments</div>' in render_page([Card(video_row(segments=()))])
 
