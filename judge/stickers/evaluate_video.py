@@ -26,7 +26,7 @@ from judge.types import Verdict
 STRATEGIES: Mapping[str, SamplingSettings] = {
     "adaptive": SamplingSettings(strategy="adaptive"),
     "uniform(5)": SamplingSettings(strategy="uniform", frames=5),
-    "fps(10)": SamplingSettings(strategy="fps", rate_hz=10.0, max_frames=128),
+    "fps(10)": SamplingSettings(strategy="fps", rate_hz=10.0, max_frames=128, same_below=0.0),
     "fps(2)": SamplingSettings(strategy="fps", rate_hz=2.0),
     "keyframes": SamplingSettings(strategy="keyframes"),
 }
@@ -71,9 +71,9 @@ def video_metrics(watched: Sequence[Watched], clip_rules: frozenset[str]) -> dic
         np.array([w.verdict.flagged is said for w in watched], dtype=np.bool_) for said in (True, False)
     )
     by_clip = {
-        "seconds_per_clip": [w.seconds for w in watched],
         "questions_per_clip": [float(w.verdict.usage.questions) for w in watched],
         "tokens_per_clip": [float(w.verdict.usage.prompt_tokens + w.verdict.usage.completion_tokens) for w in watched],
+        "seconds_per_clip": [w.seconds for w in watched],
     }
     frames = [float(w.verdict.n_frames or 0) for w in watched]
     return {
