@@ -25,7 +25,7 @@ class SamplingSettings(Settings):
     """`every`: one in this many frames."""
     max_frames: Annotated[int, Field(ge=1)] = 64
     """Most frames judged of one video, whatever the strategy."""
-    max_gap_s: Seconds = 2.0
+    max_gap_s: Seconds = 0.7
     """`adaptive`: the first pass leaves no gap longer than this."""
     finest_s: Seconds = 0.1
     """`adaptive`: frames closer than this are not looked between."""

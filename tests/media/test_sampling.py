@@ -33,6 +33,11 @@ Interval = tuple[float, float]
 _steady = settings(max_examples=60, derandomize=True, deadline=None, database=None)
 
 
+def sampling(**fields: object) -> SamplingSettings:
+    """With gaps of 2 s in the first pass, which the cases below are worked out for."""
+    return SamplingSettings.model_validate({"max_gap_s": 2.0, **fields})
+
+
 def video(timestamps_s: Sequence[float], keys: Sequence[int] = (0,), duration_s: float | None = None) -> VideoInfo:
     if not timestamps_s:
         return VideoInfo((), (), 0.0, 640, 360)
@@ -67,7 +72,7 @@ def videos(draw: st.DrawFn) -> VideoInfo:
 def seen_videos(draw: st.DrawFn) -> tuple[VideoInfo, SamplingSettings, Thumbnails]:
     """With the thumbnails that the strategy asks for, some of them missing."""
     info = draw(videos())
-    chosen = SamplingSettings(
+    chosen = sampling(
         strategy=draw(st.sampled_from(STRATEGIES)),
         frames=draw(st.integers(1, 40)),
         rate_hz=draw(st.sampled_from([0.1, 1.0, 24.0, 240.0])),
@@ -175,17 +180,17 @@ def test_thinning_keeps_both_ends() -> None:
 
 def test_thumbnails_are_wanted_four_a_gap_and_of_keyframes() -> None:
     info = steady(31, 10.0, [0, 13])
-    assert wants_thumbnails(info, SamplingSettings(strategy="shots")) == (0, 5, 10, 13, 15, 20, 25, 30)
-    assert wants_thumbnails(info, SamplingSettings(max_gap_s=4.0)) == (0, 10, 13, 20, 30)
-    assert wants_thumbnails(video([]), SamplingSettings()) == ()
+    assert wants_thumbnails(info, sampling(strategy="shots")) == (0, 5, 10, 13, 15, 20, 25, 30)
+    assert wants_thumbnails(info, sampling(max_gap_s=4.0)) == (0, 10, 13, 20, 30)
+    assert wants_thumbnails(video([]), sampling()) == ()
     for strategy in ("uniform", "fps", "every", "keyframes"):
-        assert wants_thumbnails(info, SamplingSettings(strategy=strategy)) == ()
+        assert wants_thumbnails(info, sampling(strategy=strategy)) == ()
 
 
 def test_thumbnails_have_a_limit() -> None:
     """Four hours, every frame a keyframe."""
     n = 4 * 3600 * 10
-    wanted = wants_thumbnails(steady(n, 10.0, range(n)), SamplingSettings())
+    wanted = wants_thumbnails(steady(n, 10.0, range(n)), sampling())
     assert (len(wanted), wanted[0], wanted[-1]) == (MOST_THUMBNAILS, 0, n - 1)
 
 
@@ -200,42 +205,42 @@ def test_each_strategy_by_its_name() -> None:
         "shots": (10, 45),
         "adaptive": (0, 16, 33, 45, 60),
     }
-    found = {name: first_frames(info, SamplingSettings(strategy=name), seen) for name in STRATEGIES}
+    found = {name: first_frames(info, sampling(strategy=name), seen) for name in STRATEGIES}
     assert found == expected
 
 
 def test_shots_without_thumbnails_are_the_frames_that_were_to_be_compared() -> None:
     info = steady(61, 10.0)
-    chosen = SamplingSettings(strategy="shots", max_frames=4)
+    chosen = sampling(strategy="shots", max_frames=4)
     assert first_frames(info, chosen, NOTHING) == first_frames(info, chosen) == (0, 20, 40, 60)
 
 
 def test_the_first_pass_fills_gaps_evenly_between_landmarks() -> None:
     """Keyframes at 0 s and 5 s; from 0 s to 5 s in three steps, from 5 s to 9 s in two."""
     info = steady(91, 10.0, [0, 50])
-    assert first_frames(info, SamplingSettings(max_gap_s=2.0)) == (0, 17, 33, 50, 70, 90)
+    assert first_frames(info, sampling(max_gap_s=2.0)) == (0, 17, 33, 50, 70, 90)
 
 
 def test_the_first_pass_judges_no_two_landmarks_that_look_alike() -> None:
     info = steady(61, 10.0, [0, 20, 40])
     alike = pictures(dict.fromkeys(range(0, 61, 5), 90))
     differing = pictures({index: 90 + index for index in range(0, 61, 5)})
-    assert first_frames(info, SamplingSettings(max_gap_s=20.0), alike) == (0, 60)
-    assert first_frames(info, SamplingSettings(max_gap_s=2.0, same_below=0.01), differing) == (0, 20, 30, 40, 60)
+    assert first_frames(info, sampling(max_gap_s=20.0), alike) == (0, 60)
+    assert first_frames(info, sampling(max_gap_s=2.0, same_below=0.01), differing) == (0, 20, 30, 40, 60)
 
 
 def test_too_few_frames_to_keep_some_back_are_spread_evenly() -> None:
     info = steady(61, 10.0, [0, 20, 40])
-    assert first_frames(info, SamplingSettings(max_frames=5)) == (0, 15, 30, 45, 60)
-    assert first_frames(info, SamplingSettings(max_frames=1)) == (30,)
+    assert first_frames(info, sampling(max_frames=5)) == (0, 15, 30, 45, 60)
+    assert first_frames(info, sampling(max_frames=1)) == (30,)
 
 
 def test_a_video_too_long_for_the_gap_is_still_covered_and_keeps_landmarks() -> None:
     """An hour, 64 frames, half of them kept back, half of the rest for the 20 shots."""
     info = steady(36_001, 10.0)
-    wanted = wants_thumbnails(info, SamplingSettings())
+    wanted = wants_thumbnails(info, sampling())
     cuts = {index: 200 * (index // 1800 % 2) for index in wanted}
-    chosen = first_frames(info, SamplingSettings(), pictures(cuts))
+    chosen = first_frames(info, sampling(), pictures(cuts))
     shot_middles = {shot.middle for shot in shots(pictures(cuts), 0.25)}
     longest_s = max(b - a for a, b in pairwise(chosen)) / 10.0
     assert len(shot_middles) == 21
@@ -265,39 +270,39 @@ def test_a_video_too_long_for_the_gap_is_still_covered_and_keeps_landmarks() -> 
     ],
 )
 def test_closer_looks(judged: dict[int, float | None], expected: tuple[int, ...]) -> None:
-    assert closer_frames(steady(100, 10.0), SamplingSettings(), judged) == expected
+    assert closer_frames(steady(100, 10.0), sampling(), judged) == expected
 
 
 def test_closer_looks_stop_at_the_finest_distance() -> None:
     info = steady(100, 10.0)
-    assert closer_frames(info, SamplingSettings(finest_s=0.2), {0: 0.0, 2: 0.9}) == ()
-    assert closer_frames(info, SamplingSettings(finest_s=0.2), {0: 0.0, 3: 0.9}) == (1,)
+    assert closer_frames(info, sampling(finest_s=0.2), {0: 0.0, 2: 0.9}) == ()
+    assert closer_frames(info, sampling(finest_s=0.2), {0: 0.0, 3: 0.9}) == (1,)
 
 
 def test_closer_looks_keep_within_the_limit_and_look_at_ends_of_moments_first() -> None:
     """Undecided until 1 s; a moment starts between 2 s and 3 s (4 looks), and ends between 6 s and 9 s (5 looks)."""
     info = steady(200, 10.0)
     judged: dict[int, float | None] = {0: None, 10: 0.0, 20: 0.0, 30: 0.9, 60: 0.9, 90: 0.0}
-    chosen = {room: closer_frames(info, SamplingSettings(max_frames=6 + room), judged) for room in (0, 1, 2, 9, 10)}
+    chosen = {room: closer_frames(info, sampling(max_frames=6 + room), judged) for room in (0, 1, 2, 9, 10)}
     assert chosen == {0: (), 1: (75,), 2: (25, 75), 9: (25, 75), 10: (5, 25, 75)}
 
 
 def test_half_of_what_is_left_is_kept_for_what_undecided_neighbours_will_show() -> None:
     info = steady(200, 10.0)
     judged: dict[int, float | None] = {0: 0.0, 20: None, 50: 0.0, 60: None, 80: 0.0}
-    assert closer_frames(info, SamplingSettings(max_frames=9), judged) == (10, 35)
-    assert closer_frames(info, SamplingSettings(max_frames=13), judged) == (10, 35, 55, 70)
+    assert closer_frames(info, sampling(max_frames=9), judged) == (10, 35)
+    assert closer_frames(info, sampling(max_frames=13), judged) == (10, 35, 55, 70)
 
 
 def test_a_long_calm_video_is_looked_at_further_with_half_of_what_is_left() -> None:
     info = steady(1001, 10.0)
     judged: dict[int, float | None] = {0: 0.0, 200: 0.0, 500: 0.0, 1000: 0.0}
-    assert closer_frames(info, SamplingSettings(max_frames=8), judged) == (350, 750)
+    assert closer_frames(info, sampling(max_frames=8), judged) == (350, 750)
 
 
 def test_other_strategies_look_once() -> None:
     for strategy in STRATEGIES[1:]:
-        chosen = SamplingSettings(strategy=strategy)
+        chosen = sampling(strategy=strategy)
         assert closer_frames(steady(100, 10.0), chosen, {0: 0.0, 20: 0.9}) == ()
 
 
@@ -335,7 +340,7 @@ def test_closer_looks_are_new_frames_within_the_limit_and_come_to_an_end(
 @given(videos(), st.sampled_from([0.3, 1.0, 2.0]))
 @_steady
 def test_the_first_pass_leaves_no_longer_gap_with_a_frame_in_it(info: VideoInfo, max_gap_s: float) -> None:
-    chosen = first_frames(info, SamplingSettings(max_frames=10_000, max_gap_s=max_gap_s))
+    chosen = first_frames(info, sampling(max_frames=10_000, max_gap_s=max_gap_s))
     for left, right in pairwise(chosen):
         gap_s = info.timestamps_s[right] - info.timestamps_s[left]
         assert gap_s <= max_gap_s + 1e-5 or right == left + 1
@@ -387,7 +392,7 @@ def test_every_moment_is_found_and_its_ends_within_the_finest_distance(
     given_video: tuple[VideoInfo, list[Interval]],
 ) -> None:
     info, harm = given_video
-    chosen = SamplingSettings(max_frames=1000)
+    chosen = sampling(max_frames=1000)
     judged, rounds = look(info, chosen, harm)
     ends = [end for moment in harm for end in moment][1 if judged[0] else 0 :]
     assert crossings(info, judged) == pytest.approx(ends, abs=chosen.finest_s, rel=0)
@@ -399,7 +404,7 @@ def test_it_takes_far_fewer_frames_than_ten_a_second() -> None:
     """Two minutes at 30 Hz, a keyframe every 250 frames, three moments: a twelfth of the frames."""
     info = steady(3601, 30.0, range(0, 3601, 250))
     harm = [(20.3, 25.1), (60.0, 62.5), (100.7, 110.2)]
-    chosen = SamplingSettings(max_frames=200)
+    chosen = sampling(max_frames=200)
     judged, rounds = look(info, chosen, harm)
     assert (len(first_frames(info, chosen)), len(judged), rounds) == (73, 99, 5)
     assert len(at_rate(info, 10.0, 10_000)) == 1201
@@ -407,7 +412,7 @@ def test_it_takes_far_fewer_frames_than_ten_a_second() -> None:
 
 def test_the_default_number_of_rounds_is_enough_for_the_finest_distance() -> None:
     """A gap of 2 s is halved five times."""
-    info, chosen = steady(3601, 30.0), SamplingSettings(max_frames=200)
+    info, chosen = steady(3601, 30.0), sampling(max_frames=200)
     judged, rounds = look(info, chosen, [(20.3, 25.1), (60.0, 62.5)], chosen.rounds)
     assert rounds == 5
     assert crossings(info, judged) == pytest.approx([20.3, 25.1, 60.0, 62.5], abs=chosen.finest_s, rel=0)

@@ -96,7 +96,7 @@ def build(
     report: Callable[[Progress], None] | None = None,
     **sampling: object,
 ) -> Judge:
-    video = VideoSettings(sampling=SamplingSettings.model_validate(sampling))
+    video = VideoSettings(sampling=SamplingSettings.model_validate({"max_gap_s": 2.0, **sampling}))
     config = JudgeConfig(thresholds=Thresholds(preset="none"), video=video)
     return Judge(engine, constitution, config, priors=PriorStore(), on_progress=report)
 
@@ -223,7 +223,7 @@ async def test_an_animation_has_no_pieces_to_ask_about() -> None:
 
 async def test_the_time_budget_ends_the_closer_looks() -> None:
     now = iter([0.0, 1.0, 99.0])
-    settings = SamplingSettings(time_budget_s=5.0)
+    settings = SamplingSettings(max_gap_s=2.0, time_budget_s=5.0)
     watcher = Watcher(shining(33, 52), settings, clock=lambda: next(now))
     frames = await watcher.first()
     suspicion: dict[int, float | None] = {frame.index: float(frame.image[0, 0, 0] > 100) for frame in frames}

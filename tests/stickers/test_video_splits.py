@@ -154,8 +154,8 @@ def test_an_attack_that_geometry_leaves_open_is_open_as_well() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("Later, but not in the first frame, there is fire.", "There is fire.", "'fire_breaks_out' is not in the words"),
-        ("violated_when: attack_begins\n", "violated_when: attack_begins or person_on_fire\n", "both of pictures and of"),
+        ("Later, but not in the first frame, there is fire.", "There is fire.", "'fire_breaks_out' is not in the"),
+        ("violated_when: attack_begins\n", "violated_when: attack_begins or person_on_fire\n", "both of pictures and"),
     ],
 )  # fmt: skip
 def test_rules_about_clips_need_statements_about_clips(old: str, new: str, message: str) -> None:
