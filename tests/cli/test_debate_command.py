@@ -464,6 +464,6 @@ def test_the_embedded_model_debates_pictures_of_its_world(tmp_path: Path) -> Non
 def test_a_model_that_takes_too_few_pictures_refuses_examples() -> None:
     result = judge("debate", "annotate", str(sample_media_path("demo") / "harmless-1.png"))
     assert result.returncode == 2
-    assert "takes 8 pictures at once, and the judge of a debate is shown 15" in " ".join(result.stderr.split())
+    assert "takes 6 pictures at once, and the judge of a debate is shown 15" in " ".join(result.stderr.split())
     assert "--max-examples 0 shows no examples" in result.stderr
     assert "Traceback" not in result.stderr
