@@ -8,8 +8,10 @@ Source of five frames a prompt: VHD11K (arXiv 2409.19734).
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from judge.config import ClipSettings, Thresholds
 from judge.engines.base import Engine
@@ -21,7 +23,7 @@ from judge.types import Evidence, Frame, Usage, VideoInfo
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A piece of video: positions of its frames in the video, and when it begins and ends."""
+    """A piece of video: positions of its frames in the video, and when the first and the last of them are shown."""
 
     indices: tuple[int, ...]
     start_s: float
@@ -29,24 +31,25 @@ class Window:
 
 
 def windows(info: VideoInfo, settings: ClipSettings, frames: int) -> tuple[Window, ...]:
-    """Pieces that cover the video; neighbours share the frame between them, so that no transition is lost.
+    """Pieces that cover the video; neighbours share a frame, so that nothing happens between two of them.
 
-    Each is `window_s` long, or longer where the video would otherwise need more than `max_windows` of them.
+    Each is about `window_s` long, or longer where the video would otherwise need more than `max_windows` of them, or
+    where its frames are further apart. None for a single frame.
 
     Args:
         info: The video.
         settings: Length and number of the pieces.
         frames: Most frames of a piece.
     """
-    last_s = info.timestamps_s[-1]
-    count = min(settings.max_windows, max(1, math.ceil(last_s / settings.window_s)))
-    found: list[Window] = []
-    for number in range(count):
-        start_s, end_s = last_s * number / count, last_s * (number + 1) / count
-        inside = [i for i, at_s in enumerate(info.timestamps_s) if start_s <= at_s <= end_s]
-        if len(inside) > 1:
-            found.append(Window(tuple(inside[place] for place in sample_evenly(len(inside), frames)), start_s, end_s))
-    return tuple(found)
+    times = info.timestamps_s
+    count = min(settings.max_windows, max(1, math.ceil(times[-1] / settings.window_s)))
+    inner = (bisect_right(times, times[-1] * number / count) - 1 for number in range(1, count))
+    ends = sorted({0, *inner, len(times) - 1})
+    pieces = [range(first, last + 1) for first, last in pairwise(ends)]
+    return tuple(
+        Window(tuple(piece[place] for place in sample_evenly(len(piece), frames)), times[piece[0]], times[piece[-1]])
+        for piece in pieces
+    )
 
 
 @dataclass(frozen=True, slots=True)
