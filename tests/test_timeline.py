@@ -359,6 +359,6 @@ def test_moments_are_found_to_the_finest_distance_with_default_settings(harm: tu
     letters = "".join("V" if (judged[index] or 0.0) > 0.5 else "-" for index in order)
     along = Along(letters, times=[round(info.timestamps_s[index] * 1000) for index in order])
     along.duration_ms = round(info.duration_s * 1000)
-    assert len(judged) <= 47
+    assert len(judged) <= 57
     assert along.spans == [pytest.approx(harm, abs=100, rel=0)]
     assert interval_iou(along.spans, [harm]) > 0.95

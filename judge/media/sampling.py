@@ -336,10 +336,6 @@ def _starts(length: int, parts: int) -> list[int]:
     return [length * number // count for number in range(count)]
 
 
-def _difference(images: NDArray[np.uint8], one: int, other: int) -> float:
-    return float(_differences(images[one : one + 1], images[other : other + 1])[0])
-
-
 def _differences(some: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Mean absolute difference of each pair of pictures, of 1."""
     apart = np.abs(some.astype(np.int16) - others.astype(np.int16))

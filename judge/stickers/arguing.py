@@ -14,9 +14,10 @@ from typing import Literal
 import numpy as np
 
 from judge.prompts.debate import DebateSpeaker, Subject, debate_prompt
+from judge.stages.debate_stage import first_look
 from judge.stickers.reasoning import Fact, facts, read_claims
 from judge.stickers.scene import Scene
-from judge.stickers.statements import Statement, Truth
+from judge.stickers.statements import Statement, Truth, within_sentence
 from judge.types import Outcome
 
 Side = Literal["affirmative", "negative"]
@@ -76,9 +77,7 @@ def verdict(scene: Scene, statement: Statement, outcome: Outcome) -> str:
     word = "Yes" if holds else "No"
     if not bearing:
         return f"{word}."
-    decides = bearing[-1].text
-    keep = decides.split(" ", 1)[0].isupper() and len(decides.split(" ", 1)[0]) > 1
-    return f"{word}, {decides if keep else decides[0].lower() + decides[1:]}"
+    return f"{word}, {within_sentence(bearing[-1].text)}"
 
 
 def draw_turn(
@@ -114,12 +113,7 @@ def draw_turn(
     return DebateTurn(text, speech(scene, statement, side, turns[-1][1] if turns else ""), side)
 
 
-def first_look(percent: int) -> str:
-    """What a debate is told of the readings before it."""
-    return f"a first look found this {percent} % likely."
-
-
 def _evidence(outcome: Outcome, rng: np.random.Generator) -> str:
     """As unsure as what is debated: a bell around 60 % for what is true, around 40 % for what is not."""
     middle = 60 if outcome == "satisfied" else 40
-    return first_look(int(np.clip(round(rng.normal(middle, 18)), 1, 99)))
+    return first_look(float(np.clip(rng.normal(middle, 18), 1, 99)) / 100.0)

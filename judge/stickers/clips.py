@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from judge.stickers.sampling import edit
 from judge.stickers.scene import CANVAS_PX, Scene, Sticker, shape
-from judge.stickers.statements import Atom, Truth, parse
+from judge.stickers.statements import Atom, Truth, either, negate, parse, within_sentence
 from judge.stickers.statements import render as render_atom
 from judge.types import Outcome
 
@@ -147,9 +147,7 @@ def draw_clip(scene: Scene, rng: np.random.Generator, *, seconds: tuple[float, f
 
 def clip_sentence(statement: ClipStatement, sentence: str = "") -> str:
     """The words, around a wording of the atom (empty = the standard one)."""
-    said = sentence or render_atom(statement.atom)
-    tail = said if said.split(" ", 1)[0].isupper() and len(said.split(" ", 1)[0]) > 1 else said[0].lower() + said[1:]
-    return f"{OPENINGS[statement.kind]} {tail}"
+    return f"{OPENINGS[statement.kind]} {within_sentence(sentence or render_atom(statement.atom))}"
 
 
 def parse_clip(sentence: str) -> ClipStatement | None:
@@ -171,25 +169,14 @@ def clip_outcome(kind: ClipKind, outcomes: Sequence[Outcome]) -> Outcome:
     """The same from the atom's outcome in every frame, at least one."""
     match kind:
         case "sometime":
-            return _some(outcomes)
+            return either(outcomes)
         case "always":
-            return _negated(_some([_negated(outcome) for outcome in outcomes]))
+            return negate(either([negate(outcome) for outcome in outcomes]))
         case "begins":
-            return _both(_negated(outcomes[0]), _some(outcomes[1:]))
+            return _both(negate(outcomes[0]), either(outcomes[1:]))
         case "ends":
-            return _both(_negated(outcomes[-1]), _some(outcomes[:-1]))
-
-
-def _some(outcomes: Sequence[Outcome]) -> Outcome:
-    if "satisfied" in outcomes:
-        return "satisfied"
-    return "undecided" if "undecided" in outcomes else "rejected"
+            return _both(negate(outcomes[-1]), either(outcomes[:-1]))
 
 
 def _both(first: Outcome, second: Outcome) -> Outcome:
-    return _negated(_some([_negated(first), _negated(second)]))
-
-
-def _negated(outcome: Outcome) -> Outcome:
-    turned: dict[Outcome, Outcome] = {"satisfied": "rejected", "rejected": "satisfied", "undecided": "undecided"}
-    return turned[outcome]
+    return negate(either([negate(first), negate(second)]))

@@ -111,6 +111,12 @@ def _pick(options: tuple[str, ...], number: int) -> str:
     return options[number % len(options)]
 
 
+def within_sentence(sentence: str) -> str:
+    """As it stands behind other words: a word in capitals (on a sign) keeps them."""
+    first = sentence.split(" ", 1)[0]
+    return sentence if first.isupper() and len(first) > 1 else sentence[0].lower() + sentence[1:]
+
+
 def render_compound(compound: Compound, left: str, right: str) -> str:
     """Joins two rendered atoms into one sentence."""
     head, tail = left.rstrip("."), right[0].lower() + right[1:]
@@ -189,8 +195,8 @@ class Truth:
             return self._atom(statement)
         left, right = self._atom(statement.left), self._atom(statement.right)
         if statement.joint == "but not":
-            right = _negate(right)
-        return _either((left, right)) if statement.joint == "or" else _negate(_either(map(_negate, (left, right))))
+            right = negate(right)
+        return either((left, right)) if statement.joint == "or" else negate(either(map(negate, (left, right))))
 
     def _atom(self, atom: Atom) -> Outcome:  # noqa: PLR0911  (one return per kind)
         match atom.kind:
@@ -220,7 +226,7 @@ class Truth:
 
     def _pair(self, kind: Literal["touching", "next_to"], subject: str, object_: str) -> Outcome:
         pairs = {(min(i, j), max(i, j)) for i in self._numbers(subject) for j in self._numbers(object_) if i != j}
-        return _either(relation_outcome(kind, self.relations[pair]) for pair in pairs)
+        return either(relation_outcome(kind, self.relations[pair]) for pair in pairs)
 
 
 def relation_outcome(kind: Literal["touching", "next_to"], relation: Relation) -> Outcome:
@@ -234,12 +240,14 @@ def _known(value: bool) -> Outcome:
     return "satisfied" if value else "rejected"
 
 
-def _negate(outcome: Outcome) -> Outcome:
+def negate(outcome: Outcome) -> Outcome:
+    """Undecided stays undecided."""
     flipped: dict[Outcome, Outcome] = {"satisfied": "rejected", "rejected": "satisfied", "undecided": "undecided"}
     return flipped[outcome]
 
 
-def _either(outcomes: Iterable[Outcome]) -> Outcome:
+def either(outcomes: Iterable[Outcome]) -> Outcome:
+    """Whether one of them is satisfied; rejected only if all are."""
     seen = set(outcomes)
     if "satisfied" in seen:
         return "satisfied"

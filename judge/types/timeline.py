@@ -10,12 +10,12 @@ from judge.types.names import Probability, RuleOutcome, Wire
 
 
 class Timeline(Wire):
-    """One rule along the judged frames of a video. All three columns have one entry per judged frame, in order."""
+    """One rule along a video. All columns have an entry per frame, in order: judged ones, and those that look alike."""
 
     rule_id: str
     """Id in the constitution."""
     timestamps_ms: tuple[int, ...]
-    """Of the judged frames, ascending."""
+    """Of the frames, ascending."""
     scores: tuple[Probability, ...]
     """The rule's score on each frame, as it was read."""
     smoothed: tuple[Probability, ...]

@@ -252,7 +252,7 @@ def scene() -> Frame:
 async def test_equal_prompts_are_sampled_independently_and_the_same_every_time(embedded: Engine) -> None:
     """At a high temperature, so that equal texts by chance are out of the question."""
     asked = [question("There is a dog.", scene()), question("There is a dog.", scene())]
-    settings: dict[str, object] = {"voters": 4, "temperature": 1.5, "max_tokens": 12}
+    settings: dict[str, object] = {"voters": 4, "temperature": 2.0, "max_tokens": 12}
     settled = await settle(embedded, *asked, **settings)
     texts = [turn.text for each in settled for turn in each.evidence.debates[0].turns]
     assert len(set(texts)) == 8
