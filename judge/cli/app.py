@@ -32,9 +32,9 @@ from judge.cli.options import EXIT_FAIL_ON, EXIT_SOME_FAILED, EXIT_USAGE, judge_
 from judge.cli.pipes import flush_pipes, watch_pipes
 from judge.cli.score import engine_failed, score_all
 from judge.cli.stages import DebateOrders, RegionLocalizer, Sampling, StageOptions
-from judge.cli.start import close_all, start_engine, start_panel
+from judge.cli.start import close_all, start_judge
 from judge.cli.table import print_table
-from judge.config import EngineConfig, Preset
+from judge.config import EngineConfig, JudgeConfig, Preset
 from judge.constitution import load_constitution
 from judge.engines.base import Engine
 from judge.engines.build import ENGINES
@@ -125,27 +125,20 @@ def score(  # noqa: PLR0917  (one parameter per option)
     settings = judge_settings(config, engine=engine, model=model, preset=preset, device=device, dtype=dtype)
     settings = StageOptions(region, reason, vote, debate, sampling, frames).over(settings)
     console, messages = Console(width=None if sys.stdout.isatty() else 150), Console(stderr=True)
-    path = constitution_path(constitution)
-    policy = load_constitution(path)
-    examples = judged_examples(policy, path.parent, settings.cascade.debate)
     found = expand_inputs(inputs, sys.stdin if "-" in inputs else ())
     bars = Bars(messages)
+    path = constitution_path(constitution)
+    policy = load_constitution(path)
     judge: Judge | None = None
     engines: list[Engine] = []
     if any(isinstance(each, FoundInput) for each in found):
-        default = EngineConfig()
-        if model is None and (settings.engine.name, settings.engine.model) == (default.name, default.model):
+        if model is None and _is_embedded(settings):
             messages.print(f"note: {_EMBEDDED}", style="yellow")
-        running, notices = start_engine(settings.engine, messages)
-        panel, told = start_panel(settings, messages)
-        engines = [running, *panel.values()]
-        judge = Judge(
-            running, policy, settings, panel=panel, examples=examples, notices=(*notices, *told),
-            on_progress=bars.watched,
-        )  # fmt: skip
+        examples = judged_examples(policy, path.parent, settings.cascade.debate, settings.video.clips.frames)
+        judge, engines = start_judge(policy, settings, examples, messages, bars)
     cards: list[Card] = []
     rows: list[ScoreRow] = []
-    permissions = Permissions(files=True, urls=allow_urls)
+    permissions = Permissions(files=True, urls=allow_urls, max_bytes=settings.video.decoding.max_bytes)
     stream = score_all(
         judge, found, permissions, batch=settings.concurrency, thumbnails=report is not None,
         decoding=settings.video.decoding,
@@ -169,6 +162,11 @@ def score(  # noqa: PLR0917  (one parameter per option)
         for row in rows:
             print_explanation(console, row)
     raise typer.Exit(_exit_code(rows, fail_on))
+
+
+def _is_embedded(settings: JudgeConfig) -> bool:
+    default = EngineConfig()
+    return (settings.engine.name, settings.engine.model) == (default.name, default.model)
 
 
 def _exit_code(rows: list[ScoreRow], fail_on: FailOn | None) -> int:

@@ -138,8 +138,9 @@ def annotate(  # noqa: PLR0917  (one parameter per option)
         _begin(table, running, [each.name for each in found], [each.name for each in waiting], messages)
     kept: list[MediaAnnotation] = []
     stream = annotate_all(
-        running, waiting, Permissions(files=True, urls=allow_urls), batch=settings.concurrency, table=table
-    )
+        running, waiting, Permissions(files=True, urls=allow_urls), batch=settings.concurrency,
+        clip_frames=settings.video.clips.frames, table=table,
+    )  # fmt: skip
     for each in track(stream, "annotating", total=len(waiting), console=messages, disable=not messages.is_terminal):
         kept.append(each if as_json else each.model_copy(update={"debates": ()}))
         if as_jsonl:

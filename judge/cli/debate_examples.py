@@ -13,12 +13,9 @@ from judge.media.load import load_frames
 from judge.prompts.debate import JudgedExample
 from judge.types import Media
 
-CLIP_FRAMES = 5
-"""Of a video that is an example. Source: VHD11K."""
-
 
 def judged_examples(
-    constitution: Constitution, folder: Path, settings: DebateSettings
+    constitution: Constitution, folder: Path, settings: DebateSettings, clip_frames: int
 ) -> Mapping[str, tuple[JudgedExample, ...]]:
     """By rule id; nothing is read unless rules are debated by somebody who sees examples.
 
@@ -26,6 +23,7 @@ def judged_examples(
         constitution: Whose examples.
         folder: Where their media lie.
         settings: At most `max_examples` of each rule are read.
+        clip_frames: Of a video.
 
     Raises:
         MediaError: An example cannot be read; it names the media.
@@ -33,13 +31,13 @@ def judged_examples(
     if not settings.enabled or settings.subject != "rule" or settings.examples_for == "nobody":
         return {}
     return {
-        rule.id: tuple(_judged(rule, each, folder) for each in rule.examples[: settings.max_examples])
+        rule.id: tuple(_judged(rule, each, folder, clip_frames) for each in rule.examples[: settings.max_examples])
         for rule in constitution.rules
         if rule.examples
     }
 
 
-def read_media(media: str, folder: Path) -> Media:
+def read_media(media: str, folder: Path, clip_frames: int) -> Media:
     """The media of an example, as `locate` finds it.
 
     Raises:
@@ -48,9 +46,9 @@ def read_media(media: str, folder: Path) -> Media:
     found = locate(media, folder)
     if isinstance(found, FailedInput):
         raise found.error
-    return load_frames(found.ref, Permissions(files=True), CLIP_FRAMES)
+    return load_frames(found.ref, Permissions(files=True), clip_frames)
 
 
-def _judged(rule: Rule, example: Example, folder: Path) -> JudgedExample:
+def _judged(rule: Rule, example: Example, folder: Path, clip_frames: int) -> JudgedExample:
     answer = f"Yes, {rule.category}." if example.violates else f"No, {example.note or 'nothing of the kind'}."
-    return JudgedExample(read_media(example.media, folder).frames, answer)
+    return JudgedExample(read_media(example.media, folder, clip_frames).frames, answer)

@@ -12,7 +12,7 @@ from rich.console import Console
 from judge.bench.annotate import Annotator, Asked, MediaAnnotation, failed, frames_of
 from judge.bench.annotation_file import AnnotationFile
 from judge.bench.in_context import ChosenExample
-from judge.cli.debate_examples import CLIP_FRAMES, read_media
+from judge.cli.debate_examples import read_media
 from judge.cli.score import Loaded, load_all
 from judge.cli.start import close_all, start_engine, start_panel
 from judge.config import JudgeConfig
@@ -42,7 +42,8 @@ def judged(chosen: Sequence[ChosenExample], folder: Path, max_frames: int) -> tu
     Raises:
         MediaError: One cannot be read, or lies outside of `folder`.
     """
-    return tuple(JudgedExample(frames_of(read_media(each.media, folder), max_frames), each.answer) for each in chosen)
+    found = ((read_media(each.media, folder, max_frames), each.answer) for each in chosen)
+    return tuple(JudgedExample(frames_of(media, max_frames), answer) for media, answer in found)
 
 
 def open_annotator(
@@ -77,15 +78,17 @@ def annotate_all(
     permissions: Permissions,
     *,
     batch: int,
+    clip_frames: int,
     table: AnnotationFile | None = None,
 ) -> Iterator[MediaAnnotation]:
-    """Annotations in input order, `batch` at a time; each batch is in the table before it is told.
+    """Annotations in input order, `batch` at a time, of `clip_frames` frames of a video; each batch is in the table
+    before it is told.
 
     `running` may be None if every input failed already.
     """
     annotator, shown = (running.annotator, running.shown) if running else (None, ())
     with asyncio.Runner() as runner:
-        for part in batches(load_all(inputs, permissions, frames=CLIP_FRAMES), batch):
+        for part in batches(load_all(inputs, permissions, frames=clip_frames), batch):
             found = runner.run(annotate_loaded(annotator, part, [shown] * len(part)))
             if table is not None:
                 table.append(found, annotator.name if annotator else "")

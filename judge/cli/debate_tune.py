@@ -14,7 +14,6 @@ from judge.bench.annotate import Annotator, MediaAnnotation, frames_of
 from judge.bench.in_context import answer
 from judge.bench.labelled import LabelledFile
 from judge.bench.tune import Candidate, Rate, Rates, Round, Said, Targets, Tuned, check_classes, tune
-from judge.cli.debate_examples import CLIP_FRAMES
 from judge.cli.debate_run import annotate_loaded, batches, open_annotator
 from judge.cli.score import load_all
 from judge.config import JudgeConfig
@@ -84,7 +83,7 @@ class _Asking:
         task = self._progress.add_task(f"with {len(in_use)} examples", total=len(candidates))
         found: list[MediaAnnotation] = []
         inputs = [self._inputs[each.name] for each in candidates]
-        for part in batches(load_all(inputs, _FILES, frames=CLIP_FRAMES), self._batch):
+        for part in batches(load_all(inputs, _FILES, frames=self._max_frames), self._batch):
             ids = [one.media.id if one.media else "" for one in part]  # copies under other names are the same media
             shown = [tuple(example for id, example in examples if id != own) for own in ids]
             found += await annotate_loaded(self._annotator, part, shown)
@@ -94,7 +93,7 @@ class _Asking:
         return [_said(each) for each in found]
 
     def _example(self, candidate: Candidate) -> tuple[str, JudgedExample]:
-        media = load_frames(self._inputs[candidate.name].ref, _FILES, CLIP_FRAMES)
+        media = load_frames(self._inputs[candidate.name].ref, _FILES, self._max_frames)
         frames = frames_of(media, self._max_frames)
         return media.id, JudgedExample(frames, answer(candidate.harmful, candidate.detail))
 

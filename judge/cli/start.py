@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 
 from judge.canary import check_at_start
+from judge.cli.bars import Bars
 from judge.config import EngineConfig, JudgeConfig
+from judge.constitution import Constitution
 from judge.engines.base import Engine
 from judge.engines.build import build_engine
 from judge.errors import JudgeError
+from judge.pipeline import Judge
+from judge.prompts.debate import JudgedExample
 
 
 def start_engine(config: EngineConfig, messages: Console) -> tuple[Engine, tuple[str, ...]]:
@@ -53,6 +57,34 @@ def start_panel(settings: JudgeConfig, messages: Console) -> tuple[dict[str, Eng
             raise
         notices += told
     return panel, tuple(notices)
+
+
+def start_judge(
+    policy: Constitution,
+    settings: JudgeConfig,
+    examples: Mapping[str, Sequence[JudgedExample]],
+    messages: Console,
+    bars: Bars,
+) -> tuple[Judge, list[Engine]]:
+    """The judge, and every engine that it uses, which are the caller's to close.
+
+    Raises:
+        ConfigError: As `start_engine`, or a stage cannot be built; what was started is closed then.
+        EngineError: As `start_engine`.
+    """
+    engine, notices = start_engine(settings.engine, messages)
+    engines = [engine]
+    try:
+        panel, told = start_panel(settings, messages)
+        engines += panel.values()
+        judge = Judge(
+            engine, policy, settings, panel=panel, examples=examples, notices=(*notices, *told),
+            on_progress=bars.watched,
+        )  # fmt: skip
+    except JudgeError:
+        close_all(engines)
+        raise
+    return judge, engines
 
 
 def close_all(engines: Iterable[Engine]) -> None:

@@ -85,8 +85,8 @@ class DecodingSettings(Settings):
     """Width times height of a frame; more is refused. 16 million: 5,333 x 3,000."""
     max_side_px: Annotated[int, Field(ge=16)] = 1024
     """Frames are scaled down to this on their longer side, in the child."""
-    max_bytes: Annotated[int, Field(ge=1)] = 4 * 2**30
-    """Size of the file; more is refused."""
+    max_bytes: Annotated[int, Field(ge=1)] = 512 * 2**20
+    """Size of the file, which is held in memory; more is refused. `judge score` reads no input that is larger."""
 
 
 class VideoSettings(Settings):

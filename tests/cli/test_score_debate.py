@@ -76,7 +76,7 @@ def test_a_panel_plays_its_roles(tmp_path: Path, policy: Path) -> None:
 
 
 def test_examples_are_answers_as_the_judge_would_give_them(policy: Path) -> None:
-    ((rule, examples),) = judged_examples(load_constitution(policy), policy.parent, RULE).items()
+    ((rule, examples),) = judged_examples(load_constitution(policy), policy.parent, RULE, 5).items()
     assert (rule, [each.answer for each in examples]) == ("threat", ["No, all calm.", "Yes, harm."])
     assert [len(each.frames) for each in examples] == [1, 1]
 
@@ -85,10 +85,10 @@ def test_examples_are_answers_as_the_judge_would_give_them(policy: Path) -> None
 def test_no_example_is_read_in_vain(policy: Path, settings: DebateSettings | dict[str, str]) -> None:
     chosen = settings if isinstance(settings, DebateSettings) else RULE.model_copy(update=settings)
     policy.write_text(POLICY.replace("harmless-1.png", "gone.png"))
-    assert judged_examples(load_constitution(policy), policy.parent, chosen) == {}
+    assert judged_examples(load_constitution(policy), policy.parent, chosen, 5) == {}
 
 
 def test_an_example_that_cannot_be_read_is_named(policy: Path) -> None:
     policy.write_text(POLICY.replace("sample:demo/harmless-1.png", "gone.png"))
     with pytest.raises(JudgeError, match=r"gone\.png"):
-        judged_examples(load_constitution(policy), policy.parent, RULE)
+        judged_examples(load_constitution(policy), policy.parent, RULE, 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -77,3 +78,19 @@ def test_an_animation_is_shown_with_the_frames_that_decided(tmp_path: Path) -> N
     assert html.count("data:image/jpeg;base64,") == 2
     assert "video 0:01.0, 2 frames judged" in html
     assert "2 frames are shown; 2 were judged" in html
+
+
+def test_the_limit_of_a_file_is_the_one_for_videos(tmp_path: Path) -> None:
+    """The default of 64 MiB for whoever reads media is too little for videos."""
+    large, config = tmp_path / "large.mp4", tmp_path / "small.yaml"
+    with large.open("wb") as file:
+        file.truncate(65 * 2**20)
+    config.write_text("video: {decoding: {max_bytes: 1000}}\n")
+    for options, reason in (((), "not a picture"), (("--config", str(config)), "larger than the limit of 1,000 bytes")):
+        result = subprocess.run(
+            [sys.executable, "-m", "judge.cli", "score", str(large), "--json", *options],
+            capture_output=True, text=True, check=False, timeout=240,
+        )  # fmt: skip
+        (row,) = json.loads(result.stdout)
+        assert (result.returncode, row["decision"]) == (3, "uncertain")
+        assert reason in row["error"]["message"]
