@@ -65,6 +65,10 @@ def load_split(folder: Path, split: str, *, count: int | None = None) -> Labelle
         except JudgeError as error:
             left_out[row.path] = str(error)
             continue
+        if media.video is not None:
+            media.video.close()
+            left_out[row.path] = "it is a video, and a split is of pictures"
+            continue
         items.append(Labelled(id, media, row.harmful, str(scenes.get(id, {}).get("group", id))))
     return LabelledSet(split, tuple(items), left_out)
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from judge.bench.rule_labels import RuleLabel
 from judge.constitution import Rule
 from judge.errors import JudgeError
-from judge.media import FileMedia, Permissions, load_media
+from judge.media import FileMedia, Permissions
 from judge.media.image import sample_evenly
+from judge.media.load import load_frames
 from judge.stages.relevance import RelevanceScan
 from judge.types import Frame
 
@@ -59,7 +60,7 @@ async def scan_pictures(
 def _frames(label: RuleLabel, max_frames: int) -> Sequence[Frame] | str:
     """Those that would be judged, or why there are none."""
     try:
-        frames = load_media(FileMedia(path=label.path), Permissions(files=True)).frames
+        frames = load_frames(FileMedia(path=label.path), Permissions(files=True), max_frames).frames
     except JudgeError as error:
         return str(error)
     return [frames[index] for index in sample_evenly(len(frames), max_frames)] or "it has no frames"

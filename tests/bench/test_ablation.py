@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from judge.assets import sample_media_path
 from judge.bench.ablation import Ablation, Result, Run, Setting, benefit, columns, settings, slow_settings
 from judge.bench.ablation_table import plot, rows, table, to_json
 from judge.bench.labelled import Labelled, LabelledSet, load_split, split_names
@@ -268,6 +269,13 @@ def test_a_split_keeps_what_can_be_read_and_names_the_rest(tmp_path: Path) -> No
     assert found.left_out["a.png"] == "its decision is 'error', neither yes nor no"
     assert split_names(tmp_path) == ("test",)
     assert len(load_split(tmp_path, "test", count=1).left_out) == 0
+
+
+def test_a_video_among_labelled_pictures_is_left_out_and_closed(tmp_path: Path) -> None:
+    clip = sample_media_path("clips") / "demo-video" / "demo-video-00000.mp4"
+    (tmp_path / "harmful_image_test_ann.csv").write_text(f"imagePath,decision\n{clip},yes\n")
+    found = load_split(tmp_path, "test")
+    assert (found.items, dict(found.left_out)) == ((), {str(clip): "it is a video, and a split is of pictures"})
 
 
 def test_a_missing_split_or_column_is_a_clear_error(tmp_path: Path) -> None:
