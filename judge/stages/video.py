@@ -74,7 +74,7 @@ class VideoStage:
             self._report(Progress(board.media.source, len(board.frames), self._settings.sampling.max_frames))
 
     def _suspicions(self, board: MediaBoard) -> list[dict[int, float | None]]:
-        """Rule by rule, what each judged frame says; a rule that no frame speaks for is left out."""
+        """Rule by rule, what each judged frame says: its score, or None where a low score is undecided."""
         found: list[dict[int, float | None]] = []
         for rule in board.frame_rules:
             decisions = {each.frame.index: self._decider.on_frame(rule, each) for each in board.frames}
