@@ -20,7 +20,7 @@ from judge.report.thumbnails import thumbnail
 from judge.types import InputError, Media, ScoreRow, Verdict
 
 _LOG = logging.getLogger(__name__)
-FAILURES = ("the engine failed", "could not be read")
+FAILURES = ("the engine failed", "the video could not be read")
 """How the pipeline words an abstention that is a failure of the engine or of a file, not a doubt."""
 
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from judge.assets import sample_media_path
-from judge.cli.score import strip_of
+from judge.cli.score import engine_failed, strip_of
 from judge.errors import MediaError
 from judge.types import Frame, Media, Thumbnails, Verdict, VideoInfo
 from tests.report.making import film, video_row
@@ -94,3 +94,19 @@ def test_the_limit_of_a_file_is_the_one_for_videos(tmp_path: Path) -> None:
         (row,) = json.loads(result.stdout)
         assert (result.returncode, row["decision"]) == (3, "uncertain")
         assert reason in row["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "failed"),
+    [
+        ("lit is undecided: the video could not be read: frame 0 at 0.0 s is damaged", True),
+        ("the engine failed: out of memory", True),
+        ("lit is undecided: 2 of 5 voters say Yes, 1 could not be read", False),
+        ("", False),
+    ],
+)
+def test_a_doubt_is_no_failure(reason: str, failed: bool) -> None:
+    row = video_row()
+    assert row.verdict is not None
+    changed = row.model_copy(update={"verdict": row.verdict.model_copy(update={"reason": reason})})
+    assert engine_failed(changed) is failed
