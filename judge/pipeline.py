@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from judge import __version__
@@ -33,6 +33,8 @@ from judge.stages.video import OnProgress, VideoStage
 from judge.types import Domain, Evidence, Media, Verdict, Versions
 
 NO_GUARANTEE = "thresholds are presets, not fitted to labelled data: no error rate is guaranteed"
+FAILURES = ("the engine failed", "the video could not be read")
+"""How an abstention is worded that is a failure of the engine or of a file, not a doubt."""
 
 
 class Judge:
@@ -87,17 +89,41 @@ class Judge:
         """One verdict per media, in order. What the engine cannot answer is abstained and spoils nothing else."""
         return [verdict for part in _parts(media, self._config.concurrency) for verdict in await self._together(part)]
 
+    async def refine(self, media: Media) -> AsyncGenerator[Verdict, None]:
+        """The verdict of the one-token questions, then again after every slow stage that added to it.
+
+        The last one is the verdict of `judge`. Whoever stops early has the best so far.
+        """
+        timings_ms: dict[str, float] = {}
+        told: Verdict | None = None
+        async for boards in self._steps([media], timings_ms):
+            (verdict,) = (self._verdict(board, dict(timings_ms)) for board in boards)
+            if told is None or _answer(verdict) != _answer(told):
+                told = verdict
+                yield verdict
+
     async def _together(self, media: Sequence[Media]) -> list[Verdict]:
         """Pictures and animations, or one video."""
         timings_ms: dict[str, float] = {}
+        boards: list[MediaBoard] = []
+        async for each in self._steps(media, timings_ms):
+            boards = each
+        return [self._verdict(board, timings_ms) for board in boards]
+
+    async def _steps(
+        self, media: Sequence[Media], timings_ms: dict[str, float]
+    ) -> AsyncGenerator[list[MediaBoard], None]:
+        """The same boards after the one-token questions and after every slow stage."""
         boards = await self._look(media, timings_ms)
+        yield boards
         for stage in self._slow:
             with _timed(timings_ms, stage.name):
                 await escalate(stage, boards, self._decider)
+            yield boards
         if self._rule_debate is not None:
             with _timed(timings_ms, self._rule_debate.name):
                 await self._rule_debate.argue(boards, self._decider)
-        return [self._verdict(board, timings_ms) for board in boards]
+            yield boards
 
     async def _look(self, media: Sequence[Media], timings_ms: dict[str, float]) -> list[MediaBoard]:
         """Boards with everything that one-token questions can tell."""
@@ -179,6 +205,16 @@ class Judge:
         models = [digest for digest in (scan, *(stage.model_digest for stage in self._slow), debate) if digest]
         settings = self._config.cascade.digest
         return hashlib.sha256(" ".join([settings, *models]).encode()).hexdigest() if models else settings
+
+
+def engine_failed(verdict: Verdict) -> bool:
+    """Whether it is uncertain because the engine or the file broke, not because the model was unsure."""
+    return any(words in verdict.reason for words in FAILURES)
+
+
+def _answer(verdict: Verdict) -> Verdict:
+    """Without what is not part of the answer."""
+    return verdict.model_copy(update={"timings_ms": {}})
 
 
 def _parts(media: Sequence[Media], size: int) -> Iterator[Sequence[Media]]:

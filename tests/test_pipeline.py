@@ -322,3 +322,24 @@ def test_an_engine_that_cannot_serve_fails_when_the_judge_is_built(
 def test_an_engine_without_text_only_prompts_serves_a_preset_without_prior() -> None:
     engine = ScriptedEngine(capabilities=Capabilities(text_only=False))
     assert isinstance(build(engine, DIRECT), Judge)
+
+
+async def test_refining_ends_with_the_verdict_of_judging_and_tells_each_change_once() -> None:
+    class Voting:
+        """Settles every question at its second voice."""
+
+        name, model_digest, limits = "vote", "", Limits()
+        one_at_a_time, tests_satisfied, takes_clips = False, False, False
+
+        async def settle(self, questions: Sequence[OpenQuestion]) -> list[Settlement]:
+            return [
+                Settlement(each.evidence.model_copy(update={"stage": "vote", "outcome": "rejected"}), Usage(calls=1))
+                for each in questions
+            ]
+
+    unsure = scripted({"knife": 0.5, "person": 0.9, "wine": 0.1})
+    judge = Judge(unsure, CONSTITUTION, DIRECT, stages=[Voting(), Voting()])
+    told = [verdict async for verdict in judge.refine(media(1))]
+    (final,) = await judge.judge([media(1)])
+    assert [verdict.decision for verdict in told] == ["uncertain", "safe"]
+    assert told[-1].model_copy(update={"timings_ms": {}}) == final.model_copy(update={"timings_ms": {}})

@@ -30,17 +30,17 @@ from judge.cli.fit_scan import fit_scan
 from judge.cli.models import models
 from judge.cli.options import EXIT_FAIL_ON, EXIT_SOME_FAILED, EXIT_USAGE, judge_settings
 from judge.cli.pipes import flush_pipes, watch_pipes
-from judge.cli.score import engine_failed, score_all
-from judge.cli.stages import DebateOrders, RegionLocalizer, Sampling, StageOptions
+from judge.cli.score import score_all
+from judge.cli.stages import DebateOrders, RegionLocalizer, Sampling
 from judge.cli.start import close_all, start_judge
 from judge.cli.table import print_table
-from judge.config import EngineConfig, JudgeConfig, Preset
+from judge.config import EngineConfig, JudgeConfig, Preset, StageChoice
 from judge.constitution import load_constitution
 from judge.engines.base import Engine
 from judge.engines.build import ENGINES
 from judge.errors import JudgeError
 from judge.media import FoundInput, Permissions, expand_inputs
-from judge.pipeline import Judge
+from judge.pipeline import Judge, engine_failed
 from judge.report.page import Card, render_page
 from judge.types import ScoreRow
 
@@ -123,7 +123,11 @@ def score(  # noqa: PLR0917  (one parameter per option)
 ) -> None:
     """Judge images and videos: unsafe, safe or uncertain, with the rule, the reason and, for a video, the time."""
     settings = judge_settings(config, engine=engine, model=model, preset=preset, device=device, dtype=dtype)
-    settings = StageOptions(region, reason, vote, debate, sampling, frames).over(settings)
+    chosen = StageChoice(
+        region=region and region.value, reason=reason, vote=vote, debate=debate and debate.value,
+        sampling=sampling and sampling.value, frames=frames,
+    )  # fmt: skip
+    settings = chosen.over(settings)
     console, messages = Console(width=None if sys.stdout.isatty() else 150), Console(stderr=True)
     found = expand_inputs(inputs, sys.stdin if "-" in inputs else ())
     bars = Bars(messages)
@@ -174,7 +178,7 @@ def _exit_code(rows: list[ScoreRow], fail_on: FailOn | None) -> int:
     uncertain = any(row.decision == "uncertain" for row in rows)
     if (fail_on and unsafe) or (fail_on is FailOn.uncertain and uncertain):
         return EXIT_FAIL_ON
-    return EXIT_SOME_FAILED if any(row.error or engine_failed(row) for row in rows) else 0
+    return EXIT_SOME_FAILED if any(row.error or (row.verdict and engine_failed(row.verdict)) for row in rows) else 0
 
 
 app.command(epilog=ABLATE_EXAMPLES)(ablate)

@@ -20,8 +20,6 @@ from judge.report.thumbnails import thumbnail
 from judge.types import InputError, Media, ScoreRow, Verdict
 
 _LOG = logging.getLogger(__name__)
-FAILURES = ("the engine failed", "the video could not be read")
-"""How the pipeline words an abstention that is a failure of the engine or of a file, not a doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +119,3 @@ def _failed(loaded: Loaded) -> ScoreRow:
     error = loaded.error or JudgeError(f"'{loaded.name}' could not be read")
     shown = InputError(code=error.code, message=error.message, hint=error.hint)
     return ScoreRow(input=loaded.name, decision="uncertain", flagged=None, error=shown)
-
-
-def engine_failed(row: ScoreRow) -> bool:
-    """Whether a verdict is uncertain because the engine or the file broke, not because the model was unsure."""
-    return row.verdict is not None and any(words in row.verdict.reason for words in FAILURES)

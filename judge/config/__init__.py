@@ -2,6 +2,7 @@
 
 from judge.config.base import Fraction, Logit, Margin, Settings
 from judge.config.cascade import Cascade, ReasoningSettings, RegionSettings, RelevanceSettings
+from judge.config.choices import StageChoice
 from judge.config.debate import DebateRole, DebateSettings, RefusalPolicy, VoteSettings
 from judge.config.engine import NO_TRAITS, EngineConfig, ModelTraits, QuestionSettings, VllmOptions
 from judge.config.judge import JudgeConfig, first_problem, load_config, one_line
@@ -41,6 +42,7 @@ __all__ = [
     "SamplingName",
     "SamplingSettings",
     "Settings",
+    "StageChoice",
     "Thresholds",
     "TimelineSettings",
     "VideoSettings",

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from judge.assets import sample_media_path
-from judge.cli.score import engine_failed, strip_of
+from judge.cli.score import strip_of
 from judge.errors import MediaError
+from judge.pipeline import engine_failed
 from judge.types import Frame, Media, Thumbnails, Verdict, VideoInfo
 from tests.report.making import film, video_row
 
@@ -108,5 +109,5 @@ def test_the_limit_of_a_file_is_the_one_for_videos(tmp_path: Path) -> None:
 def test_a_doubt_is_no_failure(reason: str, failed: bool) -> None:
     row = video_row()
     assert row.verdict is not None
-    changed = row.model_copy(update={"verdict": row.verdict.model_copy(update={"reason": reason})})
+    changed = row.verdict.model_copy(update={"reason": reason})
     assert engine_failed(changed) is failed

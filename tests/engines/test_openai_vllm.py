@@ -18,14 +18,13 @@ from typing import Any
 import pytest
 
 from judge.assets import constitution_path, sample_media_path
-from judge.cli.score import FAILURES
 from judge.config import EngineConfig, JudgeConfig
 from judge.constitution import load_constitution
 from judge.engines.base import Engine
 from judge.engines.build import build_engine
 from judge.errors import EngineError
 from judge.media import FileMedia, Permissions, load_media
-from judge.pipeline import Judge
+from judge.pipeline import FAILURES, Judge
 from judge.prompts.render import describe_prompt, precondition_prompt, reasoning_prompt
 from judge.stages.prior_store import PriorStore
 from judge.types import ChoiceProbabilities, Media, Message, Prompt, ScoreRow, Verdict

@@ -1,0 +1,1 @@
+"""What the service and its callers say to each other, and a client for Python."""
