@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from judge.engines.scripted import Answer, ScriptedEngine
 from judge.errors import ConfigError, EngineError
 from judge.pipeline import NO_GUARANTEE, Judge
 from judge.prompts.render import templates_digest
+from judge.stages.escalation import Limits, OpenQuestion, Settlement
 from judge.stages.prior_store import PriorStore
 from judge.types import Domain, Frame, Media, MediaKind, Prompt, Usage, Versions
 
@@ -325,20 +326,18 @@ def test_an_engine_without_text_only_prompts_serves_a_preset_without_prior() -> 
 
 
 async def test_refining_ends_with_the_verdict_of_judging_and_tells_each_change_once() -> None:
-    class Voting:
-        """Settles every question at its second voice."""
+    class Denying:
+        """Rejects whatever is open."""
 
         name, model_digest, limits = "vote", "", Limits()
         one_at_a_time, tests_satisfied, takes_clips = False, False, False
 
         async def settle(self, questions: Sequence[OpenQuestion]) -> list[Settlement]:
-            return [
-                Settlement(each.evidence.model_copy(update={"stage": "vote", "outcome": "rejected"}), Usage(calls=1))
-                for each in questions
-            ]
+            rejected: dict[str, object] = {"stage": "vote", "outcome": "rejected"}
+            return [Settlement(each.evidence.model_copy(update=rejected), Usage()) for each in questions]
 
-    unsure = scripted({"knife": 0.5, "person": 0.9, "wine": 0.1})
-    judge = Judge(unsure, CONSTITUTION, DIRECT, stages=[Voting(), Voting()])
+    engine = ScriptedEngine({"knife": 0.5, "person": 0.9, "Wine": 0.1})
+    judge = Judge(engine, CONSTITUTION, DIRECT, priors=PriorStore(), stages=[Denying(), Denying()])
     told = [verdict async for verdict in judge.refine(media(1))]
     (final,) = await judge.judge([media(1)])
     assert [verdict.decision for verdict in told] == ["uncertain", "safe"]

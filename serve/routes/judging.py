@@ -6,17 +6,21 @@ import asyncio
 import base64
 import binascii
 import uuid
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import StreamingResponse
 
-from judge.client.wire import JudgeOptions, JudgeRequest, JudgeResponse, JudgeResult, MediaItem
+from judge.client.wire import JudgeOptions, JudgeRequest, JudgeResponse, JudgeResult, MediaItem, StreamLine
 from judge.constitution import Constitution
+from judge.errors import JudgeError
 from judge.media.reference import InlineMedia, UrlMedia
 from judge.types import ScoreRow, Verdict
 from serve.backend import Reply, Work
 from serve.context import Caller, Context
-from serve.problems import ApiError
+from serve.problems import ApiError, to_api_error
 
 
 def router(context: Context) -> APIRouter:
@@ -24,15 +28,20 @@ def router(context: Context) -> APIRouter:
 
     allowed = Depends(context.gate.require("judge"))
 
-    @routes.post("/judge")
-    async def judge(body: JudgeRequest, caller: Caller = allowed) -> JudgeResponse:
+    @routes.post("/judge", response_model=JudgeResponse)
+    async def judge(
+        request: Request, body: JudgeRequest, caller: Caller = allowed
+    ) -> JudgeResponse | StreamingResponse:
         constitution = await chosen_policy(context, body)
         works = [to_work(item, str(place), body, constitution, context) for place, item in enumerate(body.media)]
+        request_id = request.state.request_id
+        if body.stream:
+            lines = stream_lines(context, works, body, request_id)
+            return StreamingResponse(lines, media_type="application/x-ndjson")
         replies = await asyncio.gather(*(last_reply(context, work) for work in works))
         results = tuple(to_result(reply, explain=body.explain) for reply in replies)
-        return JudgeResponse(
-            id=uuid.uuid4().hex, constitution=f"{constitution.name}@{constitution.version}", results=results
-        )
+        named = f"{constitution.name}@{constitution.version}"
+        return JudgeResponse(id=request_id, constitution=named, results=results)
 
     return routes
 
@@ -72,6 +81,39 @@ async def last_reply(context: Context, work: Work) -> Reply:
             last = reply
     assert last is not None
     return last
+
+
+async def stream_lines(
+    context: Context, works: Sequence[Work], options: JudgeOptions, request_id: str
+) -> AsyncGenerator[bytes, None]:
+    """NDJSON: a line for every verdict of every media as soon as it is there, and a last line."""
+    lines: asyncio.Queue[StreamLine | None] = asyncio.Queue()
+
+    async def follow(index: int, work: Work) -> None:
+        async with aclosing(context.backend.judge(replace(work, refine=True))) as replies:
+            async for reply in replies:
+                result = to_result(reply, explain=options.explain)
+                await lines.put(StreamLine(type="verdict", index=index, final=reply.final, result=result))
+
+    async def follow_all() -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for index, work in enumerate(works):
+                    group.create_task(follow(index, work))
+            await lines.put(StreamLine(type="done"))
+        except* JudgeError as failed:
+            error = failed.exceptions[0]
+            assert isinstance(error, JudgeError)
+            await lines.put(StreamLine(type="error", error=to_api_error(error).body(request_id).error))
+        finally:
+            await lines.put(None)
+
+    following = asyncio.create_task(follow_all())
+    try:
+        while (line := await lines.get()) is not None:
+            yield line.model_dump_json(exclude_none=True).encode() + b"\n"
+    finally:
+        following.cancel()
 
 
 def to_result(reply: Reply, *, explain: bool) -> JudgeResult:
