@@ -1,0 +1,70 @@
+"""One model, as replicas hold it. Plain; `serve.app` makes a deployment of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from judge.canary import check_at_start
+from judge.config import EngineConfig
+from judge.engines.base import YES_NO, Capabilities, JsonSchema, ModelInfo
+from judge.engines.build import build_engine
+from judge.errors import EngineError
+from judge.media.views import blank_frame
+from judge.prompts.render import precondition_prompt
+from judge.types import ChoiceProbabilities, Generation, Prompt
+from serve.batching import MicroBatcher
+
+_BATCH_BY_THEMSELVES = frozenset({"vllm", "openai"})
+
+
+@dataclass(frozen=True, slots=True)
+class EngineDescription:
+    """What whoever asks from afar must know."""
+
+    info: ModelInfo
+    capabilities: Capabilities
+    notices: tuple[str, ...]
+
+
+class EngineReplica:
+    """Answers prompts; calls that come at the same time are asked together."""
+
+    def __init__(self, config: EngineConfig, batch_wait_ms: float) -> None:
+        self._engine = build_engine(config)
+        self._notices = asyncio.run(check_at_start(self._engine, config))
+        wait_s = batch_wait_ms / 1000.0
+        together = config.name not in _BATCH_BY_THEMSELVES
+        self._batcher = MicroBatcher(self._engine, wait_s=wait_s) if together else None
+
+    async def describe(self) -> EngineDescription:
+        return EngineDescription(self._engine.info, self._engine.capabilities, self._notices)
+
+    async def choose(self, prompts: Sequence[Prompt], choices: Sequence[str] = YES_NO) -> list[ChoiceProbabilities]:
+        """As `Engine.choose`."""
+        if self._batcher is not None:
+            return await self._batcher.choose(prompts, choices)
+        return await self._engine.choose(prompts, choices)
+
+    async def generate(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        json_schema: JsonSchema | None = None,
+    ) -> list[Generation]:
+        """As `Engine.generate`."""
+        return await self._engine.generate(
+            prompts, max_tokens=max_tokens, temperature=temperature, json_schema=json_schema
+        )
+
+    async def check_health(self) -> None:
+        """Asks the model something small. Raises `EngineError` if it does not answer."""
+        (answer,) = await self.choose([precondition_prompt("A picture is shown.", (blank_frame(),))])
+        if not 0.0 <= answer.mass <= 1.0:
+            raise EngineError(f"model '{self._engine.info.name}' does not answer with probabilities")
+
+    async def close(self) -> None:
+        await self._engine.close()

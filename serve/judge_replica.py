@@ -1,0 +1,133 @@
+"""The pipeline, as replicas hold it, and the backend that calls them. Plain; `serve.app` makes a deployment of it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from typing import TYPE_CHECKING
+
+from ray.serve import exceptions as serve_errors
+
+from judge.errors import EngineError
+from serve.backend import ModelCard, Reply, Work
+from serve.engine_replica import EngineDescription
+from serve.problems import Overloaded
+from serve.remote_engine import GONE, NOWHERE, RemoteEngine
+from serve.service import JudgeService
+from serve.settings import ServeSettings
+
+if TYPE_CHECKING:
+    from ray.serve.handle import DeploymentHandle
+
+_LOG = logging.getLogger(__name__)
+_ATTEMPTS = 2
+"""Judge replicas asked before a request has failed: the one that died, and another."""
+
+
+class JudgeReplica:
+    """Runs the pipeline over engines behind handles."""
+
+    def __init__(
+        self,
+        settings: ServeSettings,
+        engine: DeploymentHandle,  # type: ignore[type-arg]
+        panel: Mapping[str, DeploymentHandle],  # type: ignore[type-arg]
+    ) -> None:
+        self._settings = settings
+        self._handles = {"": engine, **panel}
+        self._service: JudgeService | None = None
+        self._starting = asyncio.Lock()
+
+    async def judge(self, work: Work) -> Reply:
+        """The final reply of `JudgeService.judge`."""
+        last: Reply | None = None
+        service = await self._ready()
+        async for reply in service.judge(work):
+            last = reply
+        assert last is not None
+        return last
+
+    async def refine(self, work: Work) -> AsyncGenerator[Reply, None]:
+        """Every reply."""
+        service = await self._ready()
+        async for reply in service.judge(work):
+            yield reply
+
+    async def models(self) -> tuple[ModelCard, ...]:
+        return await (await self._ready()).models()
+
+    async def check(self) -> None:
+        await (await self._ready()).check()
+
+    async def _ready(self) -> JudgeService:
+        """Built at the first call: engines may come up later than this replica."""
+        async with self._starting:
+            if self._service is None:
+                self._service = await self._build()
+        return self._service
+
+    async def _build(self) -> JudgeService:
+        engines: dict[str, RemoteEngine] = {}
+        for name, handle in self._handles.items():
+            description: EngineDescription = await handle.describe.remote()
+            engines[name] = RemoteEngine(handle, description)
+        own = engines.pop("")
+        notices = (*own.notices, *(notice for engine in engines.values() for notice in engine.notices))
+        return JudgeService.from_settings(self._settings, own, panel=engines, notices=notices)
+
+
+class RayBackend:
+    """As `Backend`, over a handle to judge replicas. The same media goes to the same replica, whose cache knows it."""
+
+    def __init__(self, handle: DeploymentHandle) -> None:  # type: ignore[type-arg]
+        self._handle = handle
+
+    async def judge(self, work: Work) -> AsyncGenerator[Reply, None]:
+        handle = self._handle.options(session_id=media_key(work))
+        for attempt in range(1, _ATTEMPTS + 1):
+            told = False
+            try:
+                if not work.refine:
+                    yield await handle.judge.remote(work)
+                    return
+                async for reply in handle.options(method_name="refine", stream=True).remote(work):
+                    told = True
+                    yield reply
+                return
+            except serve_errors.BackPressureError as error:
+                raise Overloaded("too many media are being judged") from error
+            except GONE as error:
+                _LOG.warning("a judge replica died under a request (attempt %d)", attempt)
+                if told or attempt == _ATTEMPTS:
+                    raise EngineError("the judge died under the request") from error
+            except NOWHERE as error:
+                raise EngineError("no judge is running") from error
+
+    async def models(self) -> tuple[ModelCard, ...]:
+        cards: tuple[ModelCard, ...] = await self._ask("models")
+        return cards
+
+    async def check(self) -> None:
+        await self._ask("check")
+
+    async def close(self) -> None:
+        """The replicas live on."""
+
+    async def _ask(self, method: str) -> tuple[ModelCard, ...]:
+        try:
+            answer: tuple[ModelCard, ...] = await self._handle.options(method_name=method).remote()
+        except (*GONE, *NOWHERE, serve_errors.BackPressureError) as error:
+            raise EngineError("no judge answers") from error
+        return answer
+
+
+def media_key(work: Work) -> str:
+    """The same for the same media."""
+    media = work.media
+    if media is None:
+        content = work.text.encode()
+    else:
+        content = media.data if media.kind == "inline" else media.url.encode()
+    return hashlib.sha256(content).hexdigest()[:32]
