@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from judge.client.wire import ErrorBody, ErrorResponse
 from judge.errors import AnswerError, ConfigError, ConstitutionError, EngineError, JudgeError, MediaError
+
+_LONGEST_TEXT = 10_000
 
 
 class Overloaded(JudgeError):
@@ -60,10 +62,20 @@ class ApiError(JudgeError):
     def body(self, request_id: str) -> ErrorResponse:
         return ErrorResponse(
             error=ErrorBody(
-                message=self.message, type=self.type, param=self.param, code=self.error_code, hint=self.hint,
-                request_id=request_id,
+                message=_sendable(self.message), type=self.type, param=_sendable(self.param) if self.param else None,
+                code=self.error_code, hint=_sendable(self.hint), request_id=request_id,
             )
         )  # fmt: skip
+
+
+def invalid_request(place: Sequence[int | str], problem: str) -> ApiError:
+    """A field that is wrong, in the words of the validation.
+
+    Args:
+        place: Path of the field; empty for the whole body. Names in it may be the caller's own.
+    """
+    field = ".".join(str(part)[:50] for part in place)
+    return ApiError(422, "invalid_request", f"{field}: {problem}" if field else problem, param=field or None)
 
 
 def to_api_error(error: JudgeError) -> ApiError:
@@ -88,6 +100,11 @@ def to_api_error(error: JudgeError) -> ApiError:
         case _:
             told = ApiError(500, "internal", "something went wrong here", type="server_error")
     return told
+
+
+def _sendable(text: str) -> str:
+    """Without half characters (lone surrogates), which JSON can name and no answer can carry; of bearable length."""
+    return text[:_LONGEST_TEXT].encode("utf-8", "replace").decode("utf-8")
 
 
 def _overloaded(message: str, hint: str, retry_after_s: float) -> Overloaded:
