@@ -14,8 +14,9 @@ from serve.answers import Outermost, error_answer
 from serve.context import Context
 from serve.intake import Intake
 from serve.openapi import document
-from serve.problems import ApiError, invalid_request
+from serve.problems import ApiError
 from serve.routes import ROUTERS
+from serve.wording import invalid_request
 
 _REFUSED = {
     400: ("invalid_body", "the body cannot be read"),
@@ -52,7 +53,7 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        return error_answer(request.scope, invalid_request(first["loc"][1:], first["msg"]))
+        return error_answer(request.scope, invalid_request({**first, "loc": first["loc"][1:]}))
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar
 
 from judge.client.wire import ErrorBody, ErrorResponse
@@ -66,16 +66,6 @@ class ApiError(JudgeError):
                 code=self.error_code, hint=_sendable(self.hint), request_id=request_id,
             )
         )  # fmt: skip
-
-
-def invalid_request(place: Sequence[int | str], problem: str) -> ApiError:
-    """A field that is wrong, in the words of the validation.
-
-    Args:
-        place: Path of the field; empty for the whole body. Names in it may be the caller's own.
-    """
-    field = ".".join(str(part)[:50] for part in place)
-    return ApiError(422, "invalid_request", f"{field}: {problem}" if field else problem, param=field or None)
 
 
 def to_api_error(error: JudgeError) -> ApiError:

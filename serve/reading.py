@@ -16,9 +16,10 @@ from starlette.requests import Request
 from judge.client.wire import JudgeOptions, JudgeRequest, MediaItem
 from judge.errors import quoted
 from judge.media.reference import InlineMedia, UrlMedia
-from serve.problems import ApiError, invalid_request
+from serve.problems import ApiError
 from serve.settings import HttpSettings
 from serve.urls import check_url
+from serve.wording import invalid_request
 
 _Options = TypeVar("_Options", bound=JudgeOptions)
 _LONGEST_NAME = 200
@@ -61,13 +62,12 @@ async def read_request(request: Request, http: HttpSettings) -> Asked:
     )  # fmt: skip
 
 
-def parse(model: type[_Options], text: str | bytes, where: Sequence[str] = ()) -> _Options:
+def parse(model: type[_Options], text: str | bytes, where: tuple[str, ...] = ()) -> _Options:
     """JSON as options or a whole request; `where` is the field that holds it. Raises `ApiError` 422."""
     try:
         return model.model_validate_json(text, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise invalid_request((*where, *first["loc"]), first["msg"]) from error
+        raise invalid_request(error.errors(include_url=False)[0], where) from error
 
 
 def given(item: MediaItem, place: str, http: HttpSettings) -> Given:
@@ -90,12 +90,12 @@ def decode(text: str, *, max_bytes: int | None = None) -> bytes:
         head, comma, text = text.partition(",")
         if not comma or not head.lower().endswith(";base64"):
             raise ApiError(422, "invalid_base64", "the media's data URL is not in base64", param="media")
-    if max_bytes is not None and len(text) * 3 // 4 > max_bytes + 2:
-        text = "".join(text.split())
+    # Lines of base64 are common (the command `base64` writes them); other characters are refused.
+    text = "".join(text.split())
+    if max_bytes is not None:
         _check_size(len(text) * 3 // 4 - text[-2:].count("="), max_bytes)
     try:
-        # Lines of base64 are common (the command `base64` writes them); other characters are refused.
-        return base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise ApiError(422, "invalid_base64", "the media's data is not base64", param="media") from error
 
