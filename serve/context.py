@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from judge.assets import constitution_names, constitution_path
 from judge.client.wire import JudgeResult
@@ -32,6 +33,9 @@ EVERYBODY = Caller("", "everybody", frozenset({"judge", "admin"}))
 class Gate(Protocol):
     """Lets callers in."""
 
+    async def identify(self, request: HTTPConnection) -> Caller:
+        """Who calls; found out once for each request. Raises `ApiError` 401 or 429."""
+
     def require(self, scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
         """A dependency of FastAPI. Raises `ApiError` 401, 403 or 429."""
 
@@ -42,9 +46,13 @@ class Gate(Protocol):
 class OpenGate:
     """Everybody may do everything."""
 
+    async def identify(self, request: HTTPConnection) -> Caller:
+        request.state.caller = EVERYBODY
+        return EVERYBODY
+
     def require(self, scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
         async def everybody(request: Request) -> Caller:
-            return EVERYBODY
+            return await self.identify(request)
 
         return everybody
 

@@ -2,65 +2,60 @@
 
 from __future__ import annotations
 
-import logging
-import uuid
-from collections.abc import Awaitable, Callable
-
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from judge import __version__
 from judge.errors import JudgeError
+from serve.answers import Outermost, error_answer
 from serve.context import Context
-from serve.problems import ApiError, to_api_error
+from serve.intake import Intake
+from serve.openapi import document
+from serve.problems import ApiError
 from serve.routes import ROUTERS
+from serve.wording import invalid_request
 
-_LOG = logging.getLogger(__name__)
+_REFUSED = {
+    400: ("invalid_body", "the body cannot be read"),
+    404: ("not_found", "there is nothing at this path"),
+    405: ("method_not_allowed", "this path does not take this method"),
+}
 
 
 def create_gateway(context: Context) -> FastAPI:
     """The application; `context` is the caller's to close."""
-    app = FastAPI(title="visual-judge", version=__version__, docs_url="/docs", redoc_url=None)
+    # No page of documentation: the usual ones run scripts of other hosts beside the API keys typed into them.
+    app = FastAPI(title="visual-judge", version=__version__, docs_url=None, redoc_url=None)
     for router in ROUTERS:
         app.include_router(router(context))
     _handle_errors(app)
-
-    @app.middleware("http")
-    async def name_request(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        request.state.request_id = uuid.uuid4().hex
-        response = await call_next(request)
-        response.headers["X-Request-Id"] = request.state.request_id
-        return response
-
+    document(app)
+    app.add_middleware(Intake, gate=context.gate, settings=context.settings)
+    if context.settings.http.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=context.settings.http.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "X-API-Key", "X-Request-Id", "Content-Type"],
+            expose_headers=["X-Request-Id", "Retry-After"],
+        )  # fmt: skip
+    app.add_middleware(Outermost)
     return app
 
 
 def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(JudgeError)
     async def told(request: Request, error: JudgeError) -> JSONResponse:
-        return _answer(request, to_api_error(error))
+        return error_answer(request.scope, error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"][1:])
-        message = f"{field}: {first['msg']}" if field else first["msg"]
-        return _answer(request, ApiError(422, "invalid_request", message, param=field or None))
+        return error_answer(request.scope, invalid_request({**first, "loc": first["loc"][1:]}))
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
-        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "refused")
-        found = ApiError(error.status_code, code, str(error.detail), headers=error.headers)
-        return _answer(request, found)
-
-    @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
-        _LOG.exception("unforeseen error", exc_info=error)
-        return _answer(request, to_api_error(JudgeError("unforeseen")))
-
-
-def _answer(request: Request, error: ApiError) -> JSONResponse:
-    body = error.body(getattr(request.state, "request_id", ""))
-    return JSONResponse(body.model_dump(mode="json"), status_code=error.status, headers=error.headers)
+        code, message = _REFUSED.get(error.status_code, ("refused", str(error.detail)))
+        return error_answer(request.scope, ApiError(error.status_code, code, message, headers=error.headers))

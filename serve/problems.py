@@ -8,6 +8,8 @@ from typing import ClassVar
 from judge.client.wire import ErrorBody, ErrorResponse
 from judge.errors import AnswerError, ConfigError, ConstitutionError, EngineError, JudgeError, MediaError
 
+_LONGEST_TEXT = 10_000
+
 
 class Overloaded(JudgeError):
     """There is no room for the request now."""
@@ -60,8 +62,8 @@ class ApiError(JudgeError):
     def body(self, request_id: str) -> ErrorResponse:
         return ErrorResponse(
             error=ErrorBody(
-                message=self.message, type=self.type, param=self.param, code=self.error_code, hint=self.hint,
-                request_id=request_id,
+                message=_sendable(self.message), type=self.type, param=_sendable(self.param) if self.param else None,
+                code=self.error_code, hint=_sendable(self.hint), request_id=request_id,
             )
         )  # fmt: skip
 
@@ -88,6 +90,11 @@ def to_api_error(error: JudgeError) -> ApiError:
         case _:
             told = ApiError(500, "internal", "something went wrong here", type="server_error")
     return told
+
+
+def _sendable(text: str) -> str:
+    """Without half characters (lone surrogates), which JSON can name and no answer can carry; of bearable length."""
+    return text[:_LONGEST_TEXT].encode("utf-8", "replace").decode("utf-8")
 
 
 def _overloaded(message: str, hint: str, retry_after_s: float) -> Overloaded:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from judge.config import JudgeConfig
 from judge.config.base import Settings
@@ -27,6 +27,12 @@ class UrlSettings(Settings):
     are enabled; `*` = every public host."""
     timeout_s: Seconds = 20.0
     """For one URL, redirects included."""
+
+    @model_validator(mode="after")
+    def _some_host(self) -> UrlSettings:
+        if self.enabled and not self.hosts:
+            raise ValueError("hosts must name the hosts that may be asked, or `*` for every public one")
+        return self
 
 
 class HttpSettings(Settings):

@@ -19,7 +19,7 @@ class Settings(BaseModel):
     Errors do not repeat what was written: it may be a key in the wrong place.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
 def settings_digest(settings: Settings) -> str:

@@ -16,8 +16,9 @@ from typing import assert_never
 import httpcore
 import httpx
 
-from judge.errors import MediaError
+from judge.errors import MediaError, quoted
 from judge.media.dial import PUBLIC_INTERNET, CheckedBackend, Deadline, Network
+from judge.media.hosts import host_allowed
 from judge.media.reference import FileMedia, InlineMedia, MediaBytes, MediaRef, Permissions, UrlMedia
 
 _MAX_URL_CHARACTERS = 8192
@@ -111,6 +112,7 @@ def _download(text: str, named: str, permissions: Permissions, network: Network)
             ssl_context=network.tls(), max_keepalive_connections=0, network_backend=backend
         ) as pool:
             for _ in range(permissions.max_redirects + 1):
+                _check_host(url, permissions)
                 body, location = _get(pool, url, permissions.max_bytes)
                 if location is None:
                     return body
@@ -140,6 +142,14 @@ def _parse(text: str, base: httpx.URL | None = None) -> httpx.URL:
     if not url.raw_host or b"%" in url.raw_host or (url.port is not None and not 0 < url.port < 2**16):
         raise MediaError(f"{where}not a valid host and port")
     return url
+
+
+def _check_host(url: httpx.URL, permissions: Permissions) -> None:
+    host = url.raw_host.decode("ascii")
+    if not host_allowed(host, permissions.hosts):
+        raise MediaError(
+            f"host {quoted(host)} is not on the list of allowed hosts", hint="send the media's bytes instead"
+        )
 
 
 def _get(pool: httpcore.ConnectionPool, url: httpx.URL, max_bytes: int) -> tuple[bytes, str | None]:

@@ -53,6 +53,8 @@ class Permissions(Wire):
     """Files of this machine."""
     urls: bool = False
     """http and https URLs on public addresses."""
+    hosts: tuple[str, ...] = ("*",)
+    """Hosts that URLs and their redirects may name, as `host_allowed` reads them; by default every one."""
     max_bytes: int = Field(default=64 * 2**20, gt=0)
     """Largest encoded size, whatever the source."""
     timeout_s: float = Field(default=20.0, gt=0)

@@ -28,4 +28,4 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 class Wire(BaseModel):
     """Base of everything that is written to or read from JSON."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null", use_attribute_docstrings=True)
