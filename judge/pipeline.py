@@ -35,6 +35,8 @@ from judge.stages.video import OnProgress, VideoStage
 from judge.types import Domain, Evidence, Media, Verdict, Versions
 
 NO_GUARANTEE = "thresholds are presets, not fitted to labelled data: no error rate is guaranteed"
+UNREAD_TEXT = "the words posted with it were not read"
+"""How the notice begins that says so."""
 FAILURES = ("the engine failed", "the video could not be read")
 """How an abstention is worded that is a failure of the engine or of a file, not a doubt."""
 
@@ -166,7 +168,7 @@ class Judge:
         if media.kind == "text":
             return ("text is judged by one-token questions alone",) if self._slow or self._rule_debate else ()
         if media.text and not self._engine.info.reads_text:
-            return (f"the words posted with it were not read: {self._engine.info.name} judges what pictures show",)
+            return (f"{UNREAD_TEXT}: {self._engine.info.name} judges what pictures show",)
         return ()
 
     def _verdict(self, board: MediaBoard, timings_ms: Mapping[str, float]) -> Verdict:

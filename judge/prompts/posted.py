@@ -27,11 +27,16 @@ def with_posted(prompt: Prompt, text: str) -> Prompt:
         return prompt
     first, *others = prompt.messages
     shown = Message(first.role, f"{render_once('posted', words=words)}\n{first.text}")
-    return replace(prompt, messages=(shown, *others), template_digest=combined_digest("posted", prompt.template_digest))
+    return replace(prompt, messages=(shown, *others), template_digest=posted_digest(prompt.template_digest, text))
+
+
+def posted_digest(digest: str, text: str) -> str:
+    """What `with_posted` makes of a template's digest."""
+    return combined_digest("posted", digest) if _quoted(text) else digest
 
 
 def text_prompt(statement: str, text: str = "") -> Prompt:
-    """Is this statement true of the text? Without text: what the statement alone suggests (the prior)."""
+    """Is this statement true of the text? Without it: the prior, in which it is missing as a picture would be."""
     shown = render_once("text", words=_quoted(text), statement=statement)
     return Prompt((Message("user", shown),), template_digest=template_digest("text"))
 

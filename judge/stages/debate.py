@@ -249,8 +249,7 @@ class _Session:
         motion = floor.motion
         examples = motion.examples[: self._settings.max_examples] if sees_examples(role, self._settings) else ()
         prompt = debate_prompt(motion.subject, role, floor.heard(), motion.frames, examples)
-        reads = motion.media is not None and self._cast.player(role).info.reads_text
-        return with_posted(prompt, motion.media.text) if motion.media is not None and reads else prompt
+        return with_posted(prompt, self._cast.text_for(role, motion.media))
 
     def _turn(self, role: DebateRole, number: int, said: Generation | AnswerError) -> Turn:
         """A withheld text is a refusal without words."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fastapi import APIRouter
 
 from serve.context import Context
-from serve.routes import judging
+from serve.routes import judging, litellm, moderations
 
-ROUTERS: tuple[Callable[[Context], APIRouter], ...] = (judging.router,)
+ROUTERS: tuple[Callable[[Context], APIRouter], ...] = (judging.router, moderations.router, litellm.router)
 """Every router of the application."""
