@@ -9,6 +9,7 @@ import hashlib
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from judge import __version__
 from judge.config import JudgeConfig
@@ -18,6 +19,7 @@ from judge.decide import decide
 from judge.engines.base import Capabilities, Engine
 from judge.engines.build import check_capabilities
 from judge.media.image import sample_evenly
+from judge.media.views import NOTHING
 from judge.prompts.debate import JudgedExample
 from judge.prompts.render import templates_digest
 from judge.stages.along import to_ms
@@ -33,6 +35,8 @@ from judge.stages.video import OnProgress, VideoStage
 from judge.types import Domain, Evidence, Media, Verdict, Versions
 
 NO_GUARANTEE = "thresholds are presets, not fitted to labelled data: no error rate is guaranteed"
+UNREAD_TEXT = "the words posted with it were not read"
+"""How the notice begins that says so."""
 FAILURES = ("the engine failed", "the video could not be read")
 """How an abstention is worded that is a failure of the engine or of a file, not a doubt."""
 
@@ -73,7 +77,7 @@ class Judge:
         prior = "none" in references(self._config.thresholds)
         writes = self._config.cascade.reasoning.enabled or self._config.cascade.vote.enabled
         check_capabilities(engine, Capabilities(generation=writes, text_only=prior))
-        self._templates = templates_digest(engine.info.question_format)
+        self._templates = {text: templates_digest(engine.info.question_format, text=text) for text in (False, True)}
         self._engine = engine
         self._constitution = constitution
         self._decider = Decider(constitution, self._config)
@@ -114,15 +118,18 @@ class Judge:
         self, media: Sequence[Media], timings_ms: dict[str, float]
     ) -> AsyncGenerator[list[MediaBoard], None]:
         """The same boards after the one-token questions and after every slow stage."""
-        boards = await self._look(media, timings_ms)
+        boards = await self._look([self._readable(each) for each in media], timings_ms)
+        for board, each in zip(boards, media, strict=True):
+            board.notices += self._about_text(each)
         yield boards
+        pictures = [board for board in boards if board.media.kind != "text"]
         for stage in self._slow:
             with _timed(timings_ms, stage.name):
-                await escalate(stage, boards, self._decider)
+                await escalate(stage, pictures, self._decider)
             yield boards
         if self._rule_debate is not None:
             with _timed(timings_ms, self._rule_debate.name):
-                await self._rule_debate.argue(boards, self._decider)
+                await self._rule_debate.argue(pictures, self._decider)
             yield boards
 
     async def _look(self, media: Sequence[Media], timings_ms: dict[str, float]) -> list[MediaBoard]:
@@ -131,7 +138,7 @@ class Judge:
             with _timed(timings_ms, "watch"):
                 return [await self._video.watch(media[0], media[0].video, self._rules(media[0]))]
         boards = [self._board(each) for each in media]
-        batch = [(board, board.frames) for board in boards]
+        batch = [(board, board.frames) for board in boards if not board.failure]
         if self._scan is not None:
             with _timed(timings_ms, "scan"):
                 await self._asker.scan(batch)
@@ -144,10 +151,25 @@ class Judge:
 
     def _board(self, media: Media) -> MediaBoard:
         kept = sample_evenly(len(media.frames), self._config.max_frames)
+        if media.kind == "text":
+            able = self._engine.info.reads_text and self._engine.capabilities.text_only
+            failure = "" if able else f"model '{self._engine.info.name}' does not judge text without a picture"
+            return MediaBoard(media, self._rules(media), (FrameBoard(NOTHING),), failure=failure)
         board = MediaBoard(media, self._rules(media), tuple(FrameBoard(media.frames[index]) for index in kept))
         if board.clip_rules:
             board.clip_failure = "rules about what happens between frames are asked of video files only"
         return board
+
+    def _readable(self, media: Media) -> Media:
+        """Without the words that the model was not made to read."""
+        return media if media.kind == "text" or self._engine.info.reads_text else replace(media, text="")
+
+    def _about_text(self, media: Media) -> tuple[str, ...]:
+        if media.kind == "text":
+            return ("text is judged by one-token questions alone",) if self._slow or self._rule_debate else ()
+        if media.text and not self._engine.info.reads_text:
+            return (f"{UNREAD_TEXT}: {self._engine.info.name} judges what pictures show",)
+        return ()
 
     def _verdict(self, board: MediaBoard, timings_ms: Mapping[str, float]) -> Verdict:
         decided_at = time.perf_counter()
@@ -157,7 +179,7 @@ class Judge:
         return Verdict(
             media_id=board.media.id,
             media_kind=board.media.kind,
-            n_frames=len(board.frames),
+            n_frames=0 if board.media.kind == "text" else len(board.frames),
             constitution=f"{self._constitution.name}@{self._constitution.version}",
             decision=decision.label,
             flagged=decision.flagged,
@@ -192,7 +214,7 @@ class Judge:
             model=self._engine.info.digest,
             runtime=self._engine.info.runtime,
             constitution=self._constitution.digest,
-            templates=self._templates,
+            templates=self._templates[bool(board.media.text)],
             thresholds=self._config.thresholds.digest,
             cascade=self._cascade_digest(),
             video=self._config.video.digest if board.has_time else "",

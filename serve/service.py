@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, closing, nullcontext
+from dataclasses import replace
 
 from judge.config import JudgeConfig, StageChoice
 from judge.constitution import Constitution
@@ -18,6 +19,7 @@ from judge.errors import EngineError, MediaError
 from judge.media import Permissions, load_media
 from judge.media.views import blank_frame
 from judge.pipeline import Judge, engine_failed
+from judge.prompts.posted import check_text, text_media
 from judge.prompts.render import precondition_prompt
 from judge.stages.prior_store import PriorStore
 from judge.types import InputError, Media, ScoreRow, Verdict
@@ -104,8 +106,10 @@ class JudgeService:
 
     async def _load(self, work: Work) -> Media:
         if work.media is None:
-            raise MediaError("there is no picture to judge")
-        return await asyncio.to_thread(load_media, work.media, self._permissions, decoding=self._config.video.decoding)
+            return text_media(work.text, work.name)
+        check_text(work.text)
+        media = await asyncio.to_thread(load_media, work.media, self._permissions, decoding=self._config.video.decoding)
+        return replace(media, text=work.text)
 
 
 async def _verdicts(

@@ -176,6 +176,16 @@ class ReplicaSettings(Settings):
     """Calls that one replica works on at the same time."""
 
 
+class ContractSettings(Settings):
+    """Contracts of others (OpenAI's moderations, LiteLLM's guardrail), which know yes and no and nothing between."""
+
+    uncertain: Literal["flag", "pass"] = "flag"
+    """What an undecided verdict, or for a guardrail an unreadable picture, becomes: `flag` = as unsafe is told;
+    `pass` = as safe is told. What was decided stands in `visual_judge` either way."""
+    unjudged_text: Literal["pass", "block"] = "pass"
+    """A guardrail's answer to text without a picture where the constitution has no rule about text."""
+
+
 class TelemetrySettings(Settings):
     """Logs, metrics, traces."""
 
@@ -218,5 +228,7 @@ class ServeSettings(Settings):
     """Replicas of the models of `judge.panel`, by name; those not named get one replica."""
     batch_wait_ms: Annotated[float, Field(ge=0.0, le=1000.0)] = 2.0
     """How long an engine replica waits for more calls to ask together; engines that batch by themselves wait not."""
+    contracts: ContractSettings = ContractSettings()
+    """Contracts of others."""
     telemetry: TelemetrySettings = TelemetrySettings()
     """Logs, metrics, traces."""

@@ -62,6 +62,15 @@ class ModelInfo:
     runtime: str = ""
     question_format: QuestionFormat | None = None
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether it may be shown words that were posted with a picture.
+
+        A model with a domain, or with a format, of its own was trained on questions without such words: its answers
+        would mean nothing.
+        """
+        return self.question_format is None and self.domain is None
+
 
 class Engine(Protocol):
     """A vision-language model.

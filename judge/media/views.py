@@ -23,6 +23,10 @@ _KEPT_SIGNAL = 0.5
 _MIN_CROP_PX = 16
 
 
+NOTHING = Frame(0, 0.0, np.zeros((0, 0, 3), dtype=np.uint8))
+"""Stands where a frame is expected and there is none: no engine is ever shown it."""
+
+
 def blank_frame() -> Frame:
     """Plain gray, `(224, 224, 3)`."""
     return Frame(0, 0.0, np.full((_REFERENCE_PX, _REFERENCE_PX, 3), 128, dtype=np.uint8))

@@ -20,6 +20,8 @@ from judge.prompts.quoting import as_words
 from judge.types import Frame, Message, Prompt, PromptLayout, QuestionFormat
 
 TEMPLATES: tuple[str, ...] = ("precondition", "rule", "policy", "describe", "reason", "conclude", "clip", "debate")
+TEXT_TEMPLATES: tuple[str, ...] = ("posted", "text")
+"""For text that was posted with media, or alone (`judge.prompts.posted`)."""
 GUARD_TEMPLATES: tuple[str, ...] = ("guard_llavaguard", "guard_shieldgemma", "guard_shieldstral", "guard_singguard")
 """How guard models were trained to be asked: whether a picture breaks a policy. Blocks: `user`, and where the model
 wants them `system`, `policy` (a variable of its chat template) and `answer` (how its answer begins)."""
@@ -46,20 +48,26 @@ def template_digest(name: str) -> str:
 def digests_in_use() -> frozenset[str]:
     """Every digest that evidence of this version can carry; evidence with another one was asked in other words."""
     formats = [QuestionFormat(template=name, frames_last=last) for name in GUARD_TEMPLATES for last in (False, True)]
-    own = [template_digest(name) for name in TEMPLATES]
-    return frozenset([*own, *(_format_digest(each) for each in formats), _conclusion_digest()])
+    own = [*(template_digest(name) for name in TEMPLATES), _conclusion_digest()]
+    posted = [combined_digest("posted", digest) for digest in own]
+    return frozenset([*own, *posted, template_digest("text"), *(_format_digest(each) for each in formats)])
 
 
 @cache
-def templates_digest(question_format: QuestionFormat | None = None) -> str:
-    """sha256 over all templates that a model is asked with.
+def templates_digest(question_format: QuestionFormat | None = None, *, text: bool = False) -> str:
+    """sha256 over all templates that a model is asked with; `text`: also those for text.
 
     Raises:
         ConfigError: There is no such format.
     """
-    digests = [template_digest(name) for name in TEMPLATES]
+    digests = [template_digest(name) for name in (*TEMPLATES, *(TEXT_TEMPLATES if text else ()))]
     digests += [_format_digest(question_format)] if question_format else []
     return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def combined_digest(name: str, digest: str) -> str:
+    """Of words of this template in front of a prompt with this digest."""
+    return hashlib.sha256((template_digest(name) + digest).encode()).hexdigest()
 
 
 def _format_digest(question_format: QuestionFormat) -> str:
@@ -84,6 +92,11 @@ def _text(name: str, fields: tuple[tuple[str, Hashable], ...]) -> str:
 def render_text(name: str, **fields: Hashable) -> str:
     """The words of a template."""
     return _text(name, tuple(fields.items()))
+
+
+def render_once(name: str, **fields: str) -> str:
+    """The same for words that are not asked again, and are not to be kept."""
+    return _environment().get_template(f"{name}.jinja").render(fields).strip()
 
 
 def _prompt(name: str, frames: Sequence[Frame], **fields: Hashable) -> Prompt:

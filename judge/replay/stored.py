@@ -45,7 +45,7 @@ class Stored:
         functions = {rule.rule_id: over for rule in verdict.rules if (over := _function(rule, statements)) is not None}
         forced = {rule.rule_id: rule.reason for rule in verdict.rules if _is_forced(rule)}
         bare = not any(rule.evidence for rule in verdict.rules)
-        whole = len(forced) == len(verdict.rules) > 0 and (verdict.n_frames == 1 or bare)
+        whole = len(forced) == len(verdict.rules) > 0 and (_at_once(verdict) or bare)
         asking = [each for each in conditions.constitution.rules if verdict.media_kind in each.modalities]
         new = {each.id: function_of(conditions.constitution, each) for each in asking}
         return cls(
@@ -60,12 +60,17 @@ class Stored:
 
     @property
     def one_frame(self) -> bool:
-        return self.verdict.n_frames == 1
+        return _at_once(self.verdict)
 
     @property
     def holistic(self) -> bool:
         """Whether some rule was decided from more than its preconditions."""
         return any(about_rule(item, rule) for rule in self.verdict.rules for item in rule.evidence)
+
+
+def _at_once(verdict: Verdict) -> bool:
+    """Nothing was judged beside what the readings are of."""
+    return verdict.n_frames == 1 or verdict.media_kind == "text"
 
 
 def about_rule(item: Evidence, rule: RuleDecision) -> bool:

@@ -43,7 +43,8 @@ class Asker:
 
     async def scan(self, batch: ToAsk) -> None:
         """Drops rules that have nothing to do with a frame. A scan that fails drops nothing."""
-        frames = [(board, frame) for board, of_media in batch for frame in of_media]
+        # What was posted with a picture may matter to rules that the picture alone has nothing to do with.
+        frames = [(board, frame) for board, of_media in batch if not board.media.text for frame in of_media]
         if self._scan is None or not frames:
             return
         try:
@@ -80,8 +81,10 @@ class Asker:
         needed = self._decider.needed(rules)
         domain = self._engine.info.domain
         statements = {DOMAIN_ID: domain.statement} if domain and board.rules else {}
+        if board.media.kind == "text":
+            return FrameQuestions(None, needed, text=board.media.text)
         whole = {rule.id: rule.statement for rule in rules} if self._config.cascade.holistic_weight else {}
-        return FrameQuestions(frame.frame, statements | needed, whole)
+        return FrameQuestions(frame.frame, statements | needed, whole, board.media.text)
 
     def _outside_domain(self, evidence: Mapping[str, Evidence]) -> str:
         """Why a frame cannot be judged by this model; empty if it can."""

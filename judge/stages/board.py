@@ -18,7 +18,7 @@ from judge.types import Evidence, Frame, Media, Outcome, RuleDecision, Usage
 
 @dataclass(slots=True)
 class FrameBoard:
-    """One frame, or one piece of a video that is asked about as a whole.
+    """One frame, or one piece of a video that is asked about as a whole; or a text, with a frame without pixels.
 
     Attributes:
         clip: The frames of the piece, in order, of which `frame` is the middle one; empty for a single frame.

@@ -30,6 +30,10 @@ class Cast:
         player = self.player(role)
         return "" if player is self.engine else player.info.name
 
+    def text_for(self, role: DebateRole, media: Media | None) -> str:
+        """What was posted with the media, for a player that reads it; else empty."""
+        return media.text if media is not None and self.player(role).info.reads_text else ""
+
     @property
     def digest(self) -> str:
         """sha256 (hex) of the other models and their roles; empty if there are none."""

@@ -15,6 +15,7 @@ from judge.config import ReasoningSettings, Thresholds
 from judge.debias import settle
 from judge.engines.base import Engine
 from judge.errors import AnswerError
+from judge.prompts.posted import with_posted
 from judge.prompts.render import conclusion_prompt, reasoning_prompt
 from judge.stages.escalation import Limits, OpenQuestion, Settlement, view
 from judge.stages.questions import choose, read_yes, with_reference, write
@@ -52,10 +53,12 @@ class ChainOfThought:
         """
         frames = [view(question) for question in questions]
         pairs = list(zip(questions, frames, strict=True))
-        asked_first = [reasoning_prompt(each.precondition.statement, (frame,)) for each, frame in pairs]
+        asked_first = [
+            with_posted(reasoning_prompt(each.precondition.statement, (frame,)), each.text) for each, frame in pairs
+        ]
         texts = await write(self._engine, asked_first, self._settings.max_tokens, 0.0)
         prompts = [
-            conclusion_prompt(each.precondition.statement, text.text, (frame,))
+            with_posted(conclusion_prompt(each.precondition.statement, text.text, (frame,)), each.text)
             for (each, frame), text in zip(pairs, texts, strict=True)
         ]
         reasoned = [bool(text.text.strip()) for text in texts]

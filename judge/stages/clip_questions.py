@@ -16,6 +16,7 @@ from itertools import pairwise
 from judge.config import ClipSettings, Thresholds
 from judge.engines.base import Engine
 from judge.media.image import sample_evenly
+from judge.prompts.posted import with_posted
 from judge.prompts.render import clip_prompt
 from judge.stages.questions import Question, choose, to_evidence
 from judge.types import Evidence, Frame, Usage, VideoInfo
@@ -61,16 +62,25 @@ class ClipAnswers:
 
 
 async def ask_about_clips(
-    engine: Engine, clips: Sequence[Sequence[Frame]], statements: Mapping[str, str], thresholds: Thresholds
+    engine: Engine,
+    clips: Sequence[Sequence[Frame]],
+    statements: Mapping[str, str],
+    thresholds: Thresholds,
+    text: str = "",
 ) -> list[ClipAnswers]:
-    """All questions about all clips in one call; one entry per clip, in order.
+    """All questions about all clips of a video in one call; one entry per clip, in order.
+
+    `text` was posted with the video.
 
     Raises:
         EngineError: The engine could not answer, or takes fewer frames.
     """
     plain = thresholds.model_copy(update={"preset": "none"})
     asked = [
-        [Question("clip", id, text, clip_prompt(text, tuple(clip))) for id, text in statements.items()]
+        [
+            Question("clip", id, statement, with_posted(clip_prompt(statement, tuple(clip)), text))
+            for id, statement in statements.items()
+        ]
         for clip in clips
     ]
     answers = iter(await choose(engine, [question.prompt for questions in asked for question in questions]))

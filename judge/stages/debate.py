@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from judge.config import DebateRole, DebateSettings, Thresholds
 from judge.errors import AnswerError, EngineError
 from judge.prompts.debate import DebateSpeaker, debate_prompt
+from judge.prompts.posted import with_posted
 from judge.stages.cast import Cast, Motion, sees_examples
 from judge.stages.questions import choose, read_yes, write
 from judge.stages.retry import Unanswered, ask_each
@@ -247,7 +248,8 @@ class _Session:
     def _prompt(self, floor: _Floor, role: DebateRole) -> Prompt:
         motion = floor.motion
         examples = motion.examples[: self._settings.max_examples] if sees_examples(role, self._settings) else ()
-        return debate_prompt(motion.subject, role, floor.heard(), motion.frames, examples)
+        prompt = debate_prompt(motion.subject, role, floor.heard(), motion.frames, examples)
+        return with_posted(prompt, self._cast.text_for(role, motion.media))
 
     def _turn(self, role: DebateRole, number: int, said: Generation | AnswerError) -> Turn:
         """A withheld text is a refusal without words."""

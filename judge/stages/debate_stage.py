@@ -12,6 +12,7 @@ from itertools import islice
 from judge.config import DebateSettings, Thresholds
 from judge.constitution import Rule
 from judge.prompts.debate import JudgedExample, Subject
+from judge.prompts.posted import posted_digest
 from judge.prompts.render import template_digest
 from judge.stages.board import Decider, FrameBoard, MediaBoard
 from judge.stages.cast import Cast, Motion, check_cast
@@ -19,7 +20,7 @@ from judge.stages.debate import hold_debates, usage_of
 from judge.stages.escalation import Limits, OpenQuestion, Settlement
 from judge.stages.questions import with_reference
 from judge.stages.ruling import Ruling, join_orders
-from judge.types import Debate, Evidence, Readings, RuleDecision, Turn, Usage
+from judge.types import Debate, Evidence, Media, Readings, RuleDecision, Turn, Usage
 
 _LIMIT = "the limit of debate for one media is reached"
 
@@ -78,7 +79,7 @@ class DebateStage:
             "reason": _reason(before.reason, ruling),
             "rationale": summary(debates),
             "debates": debates,
-            "template_digest": template_digest("debate"),
+            "template_digest": _digest(self._cast, question.media),
         }
         if ruling.probability is not None:
             found["probability"] = ruling.probability
@@ -136,7 +137,7 @@ class RuleDebate:
         held = await hold_debates(self._cast, motions, self._settings, self._thresholds)
         for (board, frame, rule), decision, debates in zip(debated, decisions, held, strict=True):
             board.usage += _usage(debates)
-            frame.argued[rule.id] = self._evidence(rule, decision, frame, debates)
+            frame.argued[rule.id] = self._evidence(rule, decision, frame, board.media, debates)
 
     def _motion(self, rule: Rule, decision: RuleDecision, frame: FrameBoard, board: MediaBoard) -> Motion:
         read = decision.evidence and all(item.readings is not None for item in decision.evidence)
@@ -144,14 +145,16 @@ class RuleDebate:
         subject = Subject("rule", (rule.statement,), evidence, (rule.category,), clip=bool(frame.clip))
         return Motion(subject, frame.clip or (frame.frame,), self._examples.get(rule.id, ()), board.media)
 
-    def _evidence(self, rule: Rule, decision: RuleDecision, frame: FrameBoard, debates: tuple[Debate, ...]) -> Evidence:
+    def _evidence(
+        self, rule: Rule, decision: RuleDecision, frame: FrameBoard, media: Media, debates: tuple[Debate, ...]
+    ) -> Evidence:
         ruling = join_orders(debates, self._settings, self._thresholds)
         found: dict[str, object] = {
             "outcome": ruling.outcome,
             "readings": _readings(debates, ruling),
             "rationale": summary(debates),
             "debates": debates,
-            "template_digest": template_digest("debate"),
+            "template_digest": _digest(self._cast, media),
         }
         if ruling.probability is not None:
             found["probability"] = ruling.probability
@@ -180,6 +183,11 @@ def _motion(question: OpenQuestion) -> Motion:
     evidence = first_look(before.probability) if before.readings is not None else ""
     subject = Subject("precondition", (question.precondition.statement,), evidence, clip=bool(question.clip))
     return Motion(subject, question.frames, media=question.media)
+
+
+def _digest(cast: Cast, media: Media | None) -> str:
+    """Of what the judge of the debate was asked with."""
+    return posted_digest(template_digest("debate"), cast.text_for("judge", media))
 
 
 def _about(rule: Rule, decision: RuleDecision, frame: FrameBoard, *, reason: str) -> Evidence:

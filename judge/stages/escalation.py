@@ -35,6 +35,11 @@ class OpenQuestion:
         return -1 - self.clip[0].index if self.clip else self.frame.index
 
     @property
+    def text(self) -> str:
+        """What was posted with the media."""
+        return self.media.text if self.media else ""
+
+    @property
     def frames(self) -> tuple[Frame, ...]:
         """What a prompt about it shows: the piece, or the frame as `view` has it."""
         return self.clip or (view(self),)

@@ -17,7 +17,8 @@ from judge.debias import references
 from judge.engines.base import Engine
 from judge.errors import AnswerError
 from judge.media.views import blank_frame, noise_frame, noised
-from judge.prompts.render import precondition_prompt, rule_prompt
+from judge.prompts.posted import text_prompt, with_posted
+from judge.prompts.render import precondition_prompt, rule_prompt, template_digest
 from judge.stages.prior_store import PriorKey, PriorStore
 from judge.stages.questions import Question, choose, read_yes, to_evidence
 from judge.types import ChoiceProbabilities, Evidence, Frame, Prompt, Reference, Usage
@@ -25,11 +26,15 @@ from judge.types import ChoiceProbabilities, Evidence, Frame, Prompt, Reference,
 
 @dataclass(frozen=True, slots=True)
 class FrameQuestions:
-    """What to ask about one frame: statements by precondition id, and whole rules' statements by rule id."""
+    """What to ask about one frame: statements by precondition id, and whole rules' statements by rule id.
 
-    frame: Frame
+    `text` was posted with it; without a frame, the statements are about the text itself.
+    """
+
+    frame: Frame | None
     statements: Mapping[str, str]
     rules: Mapping[str, str] = field(default_factory=dict)
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class TokenProbability:
         unasked = [key for key in keys if self._priors.get(key) is None]
         questions = [self._questions(each) for each in batch]
         noised_questions = [self._noised_questions(each) for each in batch]
-        prompts = [self._prompt(key.statement, *_REFERENCE_FRAMES[key.reference]()) for key in unasked]
+        prompts = [self._reference_prompt(key) for key in unasked]
         prompts += [
             question.prompt
             for pair in zip(questions, noised_questions, strict=True)
@@ -82,35 +87,46 @@ class TokenProbability:
         ]
 
     def _constant_keys(self, batch: Sequence[FrameQuestions]) -> list[PriorKey]:
-        """Of every statement, the references that are the same for all frames."""
-        statements = dict.fromkeys(text for each in batch for text in each.statements.values())
+        """Of every statement, the references that are the same for all media: no word of theirs is part of them."""
+        asked = dict.fromkeys((text, each.frame is None) for each in batch for text in each.statements.values())
         return [
-            self._key(statement, reference)
+            self._key(statement, reference, of_text=of_text)
             for reference in self._references
-            if reference != "noised"
-            for statement in statements
+            for statement, of_text in asked
+            if reference == "none" or (reference != "noised" and not of_text)
         ]
 
-    def _key(self, statement: str, reference: Reference) -> PriorKey:
+    def _key(self, statement: str, reference: Reference, *, of_text: bool) -> PriorKey:
         info = self._engine.info
-        digest = self._prompt(statement).template_digest
+        digest = template_digest("text") if of_text else self._prompt(statement).template_digest
         return PriorKey(info.digest, info.runtime, digest, statement, reference)
 
+    def _reference_prompt(self, key: PriorKey) -> Prompt:
+        if key.template_digest == template_digest("text"):
+            return text_prompt(key.statement)
+        return self._prompt(key.statement, *_REFERENCE_FRAMES[key.reference]())
+
     def _noised_questions(self, of_frame: FrameQuestions) -> list[Question]:
-        if "noised" not in self._references:
+        if "noised" not in self._references or of_frame.frame is None:
             return []
         return self._questions(FrameQuestions(noised(of_frame.frame), of_frame.statements))
 
     def _questions(self, of_frame: FrameQuestions) -> list[Question]:
-        frames, style = (of_frame.frame,), self._engine.info.question_format
+        frame, words = of_frame.frame, of_frame.text
+        if frame is None:
+            return [
+                Question("token_probability", id, statement, text_prompt(statement, words))
+                for id, statement in of_frame.statements.items()
+            ]
+        style = self._engine.info.question_format
         return [
             *(
-                Question("token_probability", id, text, self._prompt(text, of_frame.frame))
-                for id, text in of_frame.statements.items()
+                Question("token_probability", id, statement, with_posted(self._prompt(statement, frame), words))
+                for id, statement in of_frame.statements.items()
             ),
             *(
-                Question("rule_whole", id, text, rule_prompt(text, frames, style))
-                for id, text in of_frame.rules.items()
+                Question("rule_whole", id, statement, with_posted(rule_prompt(statement, (frame,), style), words))
+                for id, statement in of_frame.rules.items()
             ),
         ]
 
@@ -150,7 +166,7 @@ class TokenProbability:
         found: dict[Reference, float] = {}
         for reference in self._references:
             if reference != "noised":
-                kept = self._priors.get(self._key(question.statement, reference))
+                kept = self._priors.get(self._key(question.statement, reference, of_text=not question.prompt.frames))
                 found |= {} if kept is None else {reference: kept}
             elif noisy is not None:
                 with suppress(AnswerError):

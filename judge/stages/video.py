@@ -62,7 +62,7 @@ class VideoStage:
             await self._ask_about_pieces(board, video)
         except MediaError as error:
             board.failure = f"the video could not be read: {error}"
-        board.notices = self._notices(board, video, over_time=watcher.over_time)
+        board.notices += self._notices(board, video, over_time=watcher.over_time)
         return board
 
     async def _ask(self, board: MediaBoard, frames: Sequence[Frame]) -> None:
@@ -104,7 +104,7 @@ class VideoStage:
         try:
             clips = [await asyncio.to_thread(video.read, piece.indices) for piece in pieces]
             answers = await ask_about_clips(
-                self._engine, clips, self._decider.needed(board.clip_rules), self._thresholds
+                self._engine, clips, self._decider.needed(board.clip_rules), self._thresholds, board.media.text
             )
         except EngineError as error:
             board.clip_failure = f"the engine failed: {error}"

@@ -13,6 +13,7 @@ from judge.config import Thresholds, VoteSettings
 from judge.engines.base import Engine
 from judge.errors import AnswerError
 from judge.odds import logit, sigmoid
+from judge.prompts.posted import with_posted
 from judge.prompts.render import conclusion_prompt, reasoning_prompt
 from judge.stages.cast import check_writer
 from judge.stages.debate import usage_of
@@ -58,11 +59,13 @@ class VoteStage:
     async def settle(self, questions: Sequence[OpenQuestion]) -> list[Settlement]:
         """All reasoning in one call, then all conclusions in one. The engine samples equal prompts independently."""
         voters = [question for question in questions for _ in range(self._settings.voters)]
-        asked = [reasoning_prompt(each.precondition.statement, (view(each),)) for each in questions]
+        asked = [
+            with_posted(reasoning_prompt(each.precondition.statement, (view(each),)), each.text) for each in questions
+        ]
         prompts = [prompt for prompt in asked for _ in range(self._settings.voters)]
         texts = await write(self._engine, prompts, self._settings.max_tokens, self._settings.temperature)
         concluding = [
-            conclusion_prompt(voter.precondition.statement, text.text, prompt.frames)
+            with_posted(conclusion_prompt(voter.precondition.statement, text.text, prompt.frames), voter.text)
             for voter, prompt, text in zip(voters, prompts, texts, strict=True)
             if not is_refusal(text.text)
         ]
@@ -92,7 +95,7 @@ class VoteStage:
             "reason": reason,
             "rationale": count.told,
             "debates": (vote,),
-            "template_digest": conclusion_prompt("", "", ()).template_digest,
+            "template_digest": with_posted(conclusion_prompt("", "", ()), question.text).template_digest,
         }
         if count.probability is not None:
             found["probability"] = count.probability

@@ -29,7 +29,7 @@ class Media:
     """Decoded media. A still image is one frame at 0.0 s; of a video, `frames` may be empty until some are read.
 
     `id` is the sha256 (hex) of the bytes; `source` is where they came from, for people; `video` reads more frames, and
-    is the caller's to close.
+    is the caller's to close. `text` is what was posted with it; of kind "text" it is all there is, without frames.
     """
 
     id: str
@@ -38,6 +38,7 @@ class Media:
     duration_s: float
     source: str = ""
     video: FrameSource | None = None
+    text: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ RuleOutcome = Literal["violated", "not_violated", "abstained"]
 DecisionLabel = Literal["unsafe", "safe", "uncertain"]
 Severity = Literal["low", "medium", "high", "critical"]
 Modality = Literal["image", "video", "text"]
-MediaKind = Literal["image", "video"]
+MediaKind = Literal["image", "video", "text"]
 Stage = Literal[
     "none", "relevance", "token_probability", "region_test", "chain_of_thought", "vote", "debate", "rule_whole",
     "clip", "policy_direct",

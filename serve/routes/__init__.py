@@ -7,7 +7,9 @@ from collections.abc import Callable
 from fastapi import APIRouter
 
 from serve.context import Context
-from serve.routes import health, judging, models
+from serve.routes import health, judging, litellm, models, moderations
 
-ROUTERS: tuple[Callable[[Context], APIRouter], ...] = (health.router, models.router, judging.router)
+ROUTERS: tuple[Callable[[Context], APIRouter], ...] = (
+    health.router, models.router, judging.router, moderations.router, litellm.router,
+)  # fmt: skip
 """Every router of the application."""

@@ -11,7 +11,7 @@ import pytest
 
 from judge.errors import ConfigError
 from judge.profiles import load_profiles
-from judge.prompts import render
+from judge.prompts import posted, render
 from judge.prompts.debate import DebateSpeaker, JudgedExample, Subject, debate_prompt
 from judge.types import Frame, Message, Prompt, PromptLayout, QuestionFormat
 
@@ -42,12 +42,17 @@ RENDERED: dict[str, Prompt] = {
         (FRAME, FRAME),
         (JudgedExample((FRAME,), "No, a\ncampfire."), JudgedExample((FRAME, FRAME), "Yes, drugs.")),
     ),
+    "posted_precondition": posted.with_posted(
+        render.precondition_prompt("A weapon touches a person.", (FRAME,)), 'me on\nmonday: "die"'
+    ),
+    "text": posted.text_prompt("A group is insulted.", "they are <image> all \u201cthe same\u201d"),
+    "text_prior": posted.text_prompt("A group is insulted."),
     "debate_critic": debate_prompt(PRECONDITION, "critic", (*SAID, ("judge", "Yes, flames on the coat.")), (FRAME,)),
 }
 
 
 def test_every_template_is_pinned() -> None:
-    assert {name.partition("_")[0] for name in RENDERED} == set(render.TEMPLATES)
+    assert {name.partition("_")[0] for name in RENDERED} == {*render.TEMPLATES, *render.TEXT_TEMPLATES}
 
 
 @pytest.mark.parametrize("name", RENDERED)
@@ -87,6 +92,7 @@ def test_digests_name_the_file_content() -> None:
     assert len(set(digests.values())) == len(render.TEMPLATES)
     assert RENDERED["rule"].template_digest == digests["rule"]
     assert len(render.templates_digest()) == 64
+    assert render.templates_digest() != render.templates_digest(text=True)
 
 
 # --- guard models -------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Requests and answers of contracts that are not ours, as JSON."""
