@@ -8,9 +8,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import resource
-from collections.abc import Callable
-from concurrent.futures import CancelledError, TimeoutError
-from dataclasses import replace
+from concurrent.futures import TimeoutError
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -29,14 +27,19 @@ _MEMORY_BYTES = 2 * 2**30
 _WALL_S = 30.0
 _TASKS = 512
 """Pictures before a process is replaced: what leaks does not add up."""
-_IN_PROCESS_FROM = 0
 
 
 class Decoders:
     """A pool of processes; `close` ends them."""
 
-    def __init__(self, n_processes: int, permissions: Permissions, decoding: DecodingSettings, *,
-                 network: Network = PUBLIC_INTERNET) -> None:
+    def __init__(
+        self,
+        n_processes: int,
+        permissions: Permissions,
+        decoding: DecodingSettings,
+        *,
+        network: Network = PUBLIC_INTERNET,
+    ) -> None:
         self._permissions = permissions
         self._decoding = decoding
         self._network = network
@@ -70,7 +73,7 @@ class Decoders:
         return media
 
     def close(self) -> None:
-        self._pool.stop()
+        self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from judge.canary import check_at_start
@@ -33,7 +34,8 @@ class EngineReplica:
 
     def __init__(self, config: EngineConfig, batch_wait_ms: float) -> None:
         self._engine = build_engine(config)
-        self._notices = asyncio.run(check_at_start(self._engine, config))
+        with ThreadPoolExecutor(1) as pool:  # Serve builds replicas inside a running loop
+            self._notices = pool.submit(asyncio.run, check_at_start(self._engine, config)).result()
         wait_s = batch_wait_ms / 1000.0
         together = config.name not in _BATCH_BY_THEMSELVES
         self._batcher = MicroBatcher(self._engine, wait_s=wait_s) if together else None

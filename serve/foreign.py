@@ -51,7 +51,8 @@ async def all_replies(context: Context, works: Sequence[Work | Reply]) -> list[R
     try:
         async with asyncio.TaskGroup() as group:
             asked = [
-                each if isinstance(each, Reply) else group.create_task(last_reply(context.backend, each)) for each in works
+                each if isinstance(each, Reply) else group.create_task(last_reply(context.backend, each))
+                for each in works
             ]
     except ExceptionGroup as failed:
         raise failed.exceptions[0] from failed

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncGenerator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING, cast
 
 from ray.serve import exceptions as serve_errors
 
 from judge.errors import EngineError
+from judge.media.reference import InlineMedia
 from serve.backend import ModelCard, Reply, Work
 from serve.engine_replica import EngineDescription
 from serve.problems import Overloaded
@@ -86,13 +87,16 @@ class RayBackend:
 
     async def judge(self, work: Work) -> AsyncGenerator[Reply, None]:
         handle = self._handle.options(session_id=media_key(work))
+        stream = cast(
+            "Callable[[Work], AsyncIterator[Reply]]", handle.options(method_name="refine", stream=True).remote
+        )
         for attempt in range(1, _ATTEMPTS + 1):
             told = False
             try:
                 if not work.refine:
                     yield await handle.judge.remote(work)
                     return
-                async for reply in handle.options(method_name="refine", stream=True).remote(work):
+                async for reply in stream(work):
                     told = True
                     yield reply
                 return
@@ -127,7 +131,9 @@ def media_key(work: Work) -> str:
     """The same for the same media."""
     media = work.media
     if media is None:
-        content = work.text.encode()
-    else:
-        content = media.data if media.kind == "inline" else media.url.encode()
+        return _short_digest(work.text.encode())
+    return _short_digest(media.data if isinstance(media, InlineMedia) else media.url.encode())
+
+
+def _short_digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]

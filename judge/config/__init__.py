@@ -5,7 +5,7 @@ from judge.config.cascade import Cascade, ReasoningSettings, RegionSettings, Rel
 from judge.config.choices import StageChoice
 from judge.config.debate import DebateRole, DebateSettings, RefusalPolicy, VoteSettings
 from judge.config.engine import NO_TRAITS, EngineConfig, ModelTraits, QuestionSettings, VllmOptions
-from judge.config.judge import JudgeConfig, first_problem, load_config, one_line
+from judge.config.judge import JudgeConfig, first_problem, load_config, load_settings, one_line
 from judge.config.server import OpenAIOptions
 from judge.config.thresholds import CorpusStatistics, Mixture, Preset, Thresholds
 from judge.config.video import (
@@ -50,5 +50,6 @@ __all__ = [
     "VoteSettings",
     "first_problem",
     "load_config",
+    "load_settings",
     "one_line",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError
@@ -42,6 +42,14 @@ class JudgeConfig(Settings):
 
 
 def load_config(path: Path) -> JudgeConfig:
+    """As `load_settings`."""
+    return load_settings(JudgeConfig, path)
+
+
+_Model = TypeVar("_Model", bound=Settings)
+
+
+def load_settings(model: type[_Model], path: Path) -> _Model:
     """Read a YAML file; fields that it leaves out keep their defaults, and an empty file is all defaults.
 
     Raises:
@@ -54,11 +62,11 @@ def load_config(path: Path) -> JudgeConfig:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"config '{path}' is not valid YAML: {one_line(error)}") from error
     if content is None:
-        return JudgeConfig()
+        return model()
     if not isinstance(content, dict):
         raise ConfigError(f"config '{path}' must be a mapping of settings, not a {type(content).__name__}")
     try:
-        return JudgeConfig.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"config '{path}': {first_problem(error)}") from error
 

@@ -1,0 +1,112 @@
+"""The Ray Serve application: gateway (HTTP) -> judges (the pipeline) -> engines (one model each).
+
+The classes are plain; here they become deployments. Every limit that Serve leaves open is set: how much may be under
+way and wait, how long a replica drains, how often it is asked whether it lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from fastapi import FastAPI
+from ray import serve
+from ray.serve.config import BackpressureConfig, RequestRouterConfig
+
+from serve.assembly import build_context
+from serve.engine_replica import EngineReplica
+from serve.gateway import create_gateway
+from serve.judge_replica import JudgeReplica, RayBackend
+from serve.settings import ReplicaSettings, ServeSettings
+
+if TYPE_CHECKING:
+    from ray.serve import Application
+    from ray.serve.handle import DeploymentHandle
+
+APP_NAME = "visual-judge"
+_HASHED = RequestRouterConfig(request_router_class="ray.serve.experimental.consistent_hash_router.ConsistentHashRouter")
+"""The same picture to the same replica, by `session_id`: it has it encoded, or knows the verdict."""
+_DRAIN_EXTRA_S = 10.0
+_HEALTH_PERIOD_S = 10.0
+_HEALTH_TIMEOUT_S = 60.0
+"""A health question waits behind what the model is doing."""
+
+
+class Gateway:
+    """Speaks HTTP; Serve takes the application that it builds."""
+
+    def __init__(self, settings: ServeSettings, judges: DeploymentHandle) -> None:  # type: ignore[type-arg]
+        self._context = build_context(settings, RayBackend(judges))
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        return create_gateway(self._context)
+
+
+def build_app(settings: ServeSettings) -> Application:
+    """The application, for `serve.run` or `serve run`; `python -m serve.entry` names it for `serve deploy`."""
+    engine = _engine("engine", settings.engine, settings).bind(settings.judge.engine, settings.batch_wait_ms)
+    panel = {
+        name: _engine(f"panel-{name}", settings.panel.get(name, ReplicaSettings()), settings).bind(
+            config, settings.batch_wait_ms
+        )
+        for name, config in settings.judge.panel.items()
+    }
+    judges = _deployment(
+        JudgeReplica,
+        name="judge",
+        max_ongoing_requests=settings.queue.max_ongoing,
+        max_queued_requests=settings.queue.max_queued,
+        request_router_config=_HASHED,
+        **_replicas(settings.judges, settings),
+    ).bind(settings, engine, panel)
+    gateway = _deployment(
+        serve.ingress()(Gateway),
+        name="gateway",
+        max_ongoing_requests=settings.gateways.max_ongoing,
+        max_queued_requests=settings.queue.max_queued,
+        backpressure_config=BackpressureConfig(status_code=429, retry_after_s=settings.queue.retry_after_s),
+        **_replicas(settings.gateways, settings),
+    )
+    return gateway.bind(settings, judges)
+
+
+def build_app_from_yaml(args: Mapping[str, Any]) -> Application:
+    """For Serve's own configuration files: `import_path: serve.app:build_app_from_yaml`, settings under `args`."""
+    return build_app(ServeSettings.model_validate(dict(args)))
+
+
+def _engine(name: str, replicas: ReplicaSettings, settings: ServeSettings) -> serve.Deployment:
+    return _deployment(
+        EngineReplica,
+        name=name,
+        max_ongoing_requests=replicas.max_ongoing,
+        max_queued_requests=settings.queue.max_ongoing * settings.judges.max_replicas,
+        request_router_config=_HASHED,
+        **_replicas(replicas, settings),
+    )
+
+
+def _deployment(cls: type, **options: Any) -> serve.Deployment:
+    return cast("serve.Deployment", serve.deployment(cls, **options))
+
+
+def _replicas(replicas: ReplicaSettings, settings: ServeSettings) -> dict[str, Any]:
+    """How many there are, what each reserves, and how each is watched and ended."""
+    fixed = replicas.min_replicas == replicas.max_replicas
+    count: dict[str, Any] = {"num_replicas": replicas.min_replicas}
+    scaled: dict[str, Any] = {
+        "autoscaling_config": {
+            "min_replicas": replicas.min_replicas,
+            "max_replicas": replicas.max_replicas,
+            "target_ongoing_requests": replicas.target_ongoing,
+        }
+    }
+    return {
+        **(count if fixed else scaled),
+        "ray_actor_options": {"num_cpus": replicas.num_cpus, "num_gpus": replicas.num_gpus},
+        "graceful_shutdown_timeout_s": settings.http.deadline_s + _DRAIN_EXTRA_S,
+        "health_check_period_s": _HEALTH_PERIOD_S,
+        "health_check_timeout_s": _HEALTH_TIMEOUT_S,
+        # A new replica comes up before an old one ends, where there is room for both; a GPU has room for one.
+        "max_surge_percent": 0 if replicas.num_gpus else 100,
+    }

@@ -1,0 +1,41 @@
+"""Puts the HTTP side together over a backend: the one place that knows every part of it."""
+
+from __future__ import annotations
+
+from judge.canary import check_at_start
+from judge.config import EngineConfig
+from judge.engines.base import Engine
+from judge.engines.build import build_engine
+from serve.backend import Backend
+from serve.context import Context, Gate, OpenGate
+from serve.gate import KeyGate
+from serve.service import JudgeService
+from serve.settings import ServeSettings
+
+
+def build_context(settings: ServeSettings, backend: Backend) -> Context:
+    """What the routes share; the backend stays the caller's to close."""
+    gate: Gate = OpenGate() if settings.auth.mode == "open" else KeyGate(settings.auth)
+    return Context(settings=settings, backend=backend, gate=gate)
+
+
+async def build_service(settings: ServeSettings) -> JudgeService:
+    """The backend in this process, with engines of its own.
+
+    Raises:
+        ConfigError: An engine cannot be built; those built before are closed then.
+        EngineError: The same.
+    """
+
+    built: dict[str, Engine] = {}
+    notices: list[str] = []
+    configs: dict[str, EngineConfig] = {"": settings.judge.engine, **settings.judge.panel}
+    try:
+        for name, config in configs.items():
+            built[name] = build_engine(config)
+            notices += await check_at_start(built[name], config)
+    except BaseException:
+        for engine in built.values():
+            await engine.close()
+        raise
+    return JudgeService.from_settings(settings, built.pop(""), panel=built, notices=notices)
