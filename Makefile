@@ -3,11 +3,14 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Processes that run tests side by side; files stay together, because they share what is slow to start.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 25
 STAMP := $(VENV)/.installed
 VLLM_STAMP := $(VENV)/.installed-vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-vllm demo test check format
+.PHONY: help setup setup-vllm demo serve test check format
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */make \1\t/' | expand -t 20
@@ -29,15 +32,18 @@ demo: setup  ## judge the committed sample pictures and clips with the embedded 
 	$(BIN)/judge score judge/stickers/samples/demo --report out/demo.html
 	$(BIN)/judge score judge/stickers/samples/clips --report out/clips.html
 
+serve: setup  ## start the service with the embedded model on http://127.0.0.1:8000
+	$(BIN)/judge serve
+
 test: setup-vllm  ## run all tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: setup-vllm  ## format, lint, types, import layers, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 format: setup  ## format and mend what can be mended
 	$(BIN)/ruff format .

@@ -68,7 +68,7 @@ class JudgeService:
         self._config = config
         self._decoders = decoders
         self._permissions = permissions or Permissions()
-        self._cache = cache or VerdictCache(0, 0)
+        self._cache = VerdictCache(0, 0) if cache is None else cache
         self._notices = tuple(notices)
         self._priors = PriorStore(None)
         self._judges: OrderedDict[tuple[str, StageChoice], Judge] = OrderedDict()
