@@ -120,6 +120,7 @@ def _complete(found: dict[str, Any]) -> dict[str, Any]:
     _, by_hand = models_json_schema([(model, "validation") for model in _WRITTEN_BY_HAND], ref_template=_REF)
     for name, schema in by_hand["$defs"].items():
         schemas.setdefault(name, schema)
+    schemas.get("JsonValue", {}).setdefault("description", "Any JSON value.")
     for operations in found["paths"].values():
         for operation in operations.values():
             _correct_errors(operation["responses"])

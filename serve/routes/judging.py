@@ -15,6 +15,7 @@ from judge.client.wire import JudgeOptions, JudgeResponse, JudgeResult, MediaIte
 from judge.constitution import Constitution, parse_constitution
 from judge.types import Verdict
 from serve.backend import Reply, Work
+from serve.choices import check_stages
 from serve.context import Caller, Context
 from serve.limits import admit_media
 from serve.logs import facts_of
@@ -45,8 +46,8 @@ def router(context: Context) -> APIRouter:
         asked = await read_request(request, context.settings.http)
         admit_media(request, len(asked.media))
         constitution = await chosen_policy(context, asked.options)
-        await context.gate.count_media(caller, len(asked.media))
         works = [work_about(each, asked.options, constitution, context) for each in asked.media]
+        await context.gate.count_media(caller, len(works))
         answer = _Answer(context, request, caller, asked.options, len(works))
         if asked.options.stream:
             return NdjsonResponse(stream_lines(follow_all(context.backend, works), answer.request_id, answer.line))
@@ -114,7 +115,8 @@ async def chosen_policy(context: Context, options: JudgeOptions) -> Constitution
 
 
 def work_about(media: Given, options: JudgeOptions, constitution: Constitution, context: Context) -> Work:
-    """One piece of media of a request, as the backend takes it."""
+    """One piece of media of a request, as the backend takes it. Raises `ApiError` 422."""
+    check_stages(options.stages, context.settings.judge)
     most_s = context.settings.http.deadline_s
     return Work(
         media.media, media.name, constitution, options.stages, media.text,
