@@ -35,7 +35,7 @@ def router(context: Context) -> APIRouter:
 
     @routes.post(
         "/judge", response_model=JudgeResponse, openapi_extra=JUDGE_BODY,
-        responses={200: NDJSON, **errors(400, 401, 403, 408, 413, 415, 422, 429, 500, 503, 504)},
+        responses={200: NDJSON, **errors(415, 422, 503, 504)},
     )  # fmt: skip
     async def judge(request: Request, caller: Caller = allowed) -> JudgeResponse | StreamingResponse:
         """Judge pictures and videos under a constitution.
@@ -55,7 +55,7 @@ def router(context: Context) -> APIRouter:
         named = f"{constitution.name}@{constitution.version}"
         return JudgeResponse(id=answer.request_id, constitution=named, results=await answer.results(replies))
 
-    @routes.get("/verdicts/{id}", response_model=JudgeResult, responses=errors(401, 403, 404, 429, 500))
+    @routes.get("/verdicts/{id}", response_model=JudgeResult, responses=errors(404))
     async def verdict(
         id: Annotated[str, Path(max_length=64, description="Of a result that was answered to a request with `store`.")],
         caller: Caller = allowed,
