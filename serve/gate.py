@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from fastapi import Request, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
@@ -52,7 +53,23 @@ def build_gate(settings: ServeSettings, store: KeyStore | None = None) -> Gate:
             f"auth.mode 'open' lets everybody in, and the service would listen on '{settings.http.host}'",
             hint="listen on 127.0.0.1, or use API keys",
         )
-    return OpenGate()
+    return LocalGate()
+
+
+class LocalGate(OpenGate):
+    """Lets in everybody on this machine, but no web page of another site that the machine's browser shows.
+
+    Such a page can post forms to any address, and a host name of its own can be made to lead to this machine.
+    """
+
+    async def identify(self, request: HTTPConnection) -> Caller:
+        """As `Gate.identify`."""
+        if not _is_loopback(_host(request)) or request.headers.get("sec-fetch-site") == "cross-site":
+            raise ApiError(
+                403, "foreign_page", "without API keys, only this machine is served", type="permission_error",
+                hint="ask for http://127.0.0.1 or http://localhost, or use API keys",
+            )  # fmt: skip
+        return await super().identify(request)
 
 
 class KeyGate:
@@ -141,6 +158,13 @@ class KeyGate:
     async def _wait_s(self, item: RateLimitItem, *names: str) -> float:
         stats = await self._rates.get_window_stats(item, *names)
         return stats.reset_time - time.time()
+
+
+def _host(request: HTTPConnection) -> str:
+    try:
+        return urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    except ValueError:  # half an IPv6 address
+        return ""
 
 
 def _shown_key(request: HTTPConnection) -> str:

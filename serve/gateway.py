@@ -28,7 +28,7 @@ _REFUSED = {
 def create_gateway(context: Context) -> FastAPI:
     """The application; `context` is the caller's to close."""
     # No page of documentation: the usual ones run scripts of other hosts beside the API keys typed into them.
-    app = FastAPI(title="visual-judge", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="visual-judge", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     for router in ROUTERS:
         app.include_router(router(context))
     _handle_errors(app)

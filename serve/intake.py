@@ -16,7 +16,7 @@ from serve.logs import facts_of
 from serve.problems import ApiError
 from serve.settings import HttpSettings, ServeSettings
 
-_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
 class Intake:

@@ -128,5 +128,6 @@ def _described(error: BaseException) -> list[str]:
         frames = traceback.extract_tb(current.__traceback__)[-8:]
         where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
         lines.append(f"{type(current).__name__}{text} at {where}")
-        current = current.__cause__ or current.__context__
+        inner = current.exceptions[0] if isinstance(current, BaseExceptionGroup) else None
+        current = inner or current.__cause__ or current.__context__
     return lines

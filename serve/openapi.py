@@ -120,9 +120,11 @@ def _complete(found: dict[str, Any]) -> dict[str, Any]:
     _, by_hand = models_json_schema([(model, "validation") for model in _WRITTEN_BY_HAND], ref_template=_REF)
     for name, schema in by_hand["$defs"].items():
         schemas.setdefault(name, schema)
+    schemas.get("JsonValue", {}).setdefault("description", "Any JSON value.")
     for operations in found["paths"].values():
         for operation in operations.values():
             _correct_errors(operation["responses"])
+            _add_errors(operation)
     # FastAPI's own shape of errors is answered nowhere.
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
@@ -135,6 +137,14 @@ def _correct_errors(responses: dict[str, Any]) -> None:
         content = response.get("content", {}).get("application/json", {})
         if content.get("schema") == default:
             responses[status] = _error(int(status))
+
+
+def _add_errors(operation: dict[str, Any]) -> None:
+    """Those that are not the route's own doing."""
+    statuses = {500} | ({401, 403, 429} if "security" in operation else set())
+    statuses |= {400, 408, 413, 429} if "requestBody" in operation else set()
+    for status in sorted(statuses):
+        operation["responses"].setdefault(str(status), _error(status))
 
 
 def _error(status: int) -> dict[str, Any]:

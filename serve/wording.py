@@ -11,9 +11,12 @@ from serve.problems import ApiError
 _MUST_BE = {
     "string_type": "text",
     "bool_type": "true or false",
+    "bool_parsing": "true or false",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
     "float_type": "a number",
+    "float_parsing": "a number",
     "finite_number": "a finite number",
     "tuple_type": "a list",
     "list_type": "a list",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import Literal
 
@@ -14,6 +15,7 @@ from serve.backend import Backend
 from serve.context import Context
 from serve.openapi import errors
 
+_LOG = logging.getLogger(__name__)
 _KEPT_S = 1.0
 """How long one finding serves everybody who asks: the models are not asked more often."""
 _PATIENCE_S = 10.0
@@ -70,4 +72,7 @@ class Readiness:
             return EngineError("a model took too long to answer")
         except JudgeError as error:
             return error
+        except Exception as error:
+            _LOG.exception("a model cannot be asked", exc_info=error)
+            return EngineError("a model cannot be asked")
         return None

@@ -15,6 +15,7 @@ from judge.client.wire import JudgeOptions, JudgeResponse, JudgeResult, MediaIte
 from judge.constitution import Constitution, parse_constitution
 from judge.types import Verdict
 from serve.backend import Reply, Work
+from serve.choices import check_stages
 from serve.context import Caller, Context
 from serve.limits import admit_media
 from serve.logs import facts_of
@@ -34,7 +35,7 @@ def router(context: Context) -> APIRouter:
 
     @routes.post(
         "/judge", response_model=JudgeResponse, openapi_extra=JUDGE_BODY,
-        responses={200: NDJSON, **errors(400, 401, 403, 408, 413, 415, 422, 429, 500, 503, 504)},
+        responses={200: NDJSON, **errors(415, 422, 503, 504)},
     )  # fmt: skip
     async def judge(request: Request, caller: Caller = allowed) -> JudgeResponse | StreamingResponse:
         """Judge pictures and videos under a constitution.
@@ -45,8 +46,8 @@ def router(context: Context) -> APIRouter:
         asked = await read_request(request, context.settings.http)
         admit_media(request, len(asked.media))
         constitution = await chosen_policy(context, asked.options)
-        await context.gate.count_media(caller, len(asked.media))
         works = [work_about(each, asked.options, constitution, context) for each in asked.media]
+        await context.gate.count_media(caller, len(works))
         answer = _Answer(context, request, caller, asked.options, len(works))
         if asked.options.stream:
             return NdjsonResponse(stream_lines(follow_all(context.backend, works), answer.request_id, answer.line))
@@ -54,7 +55,7 @@ def router(context: Context) -> APIRouter:
         named = f"{constitution.name}@{constitution.version}"
         return JudgeResponse(id=answer.request_id, constitution=named, results=await answer.results(replies))
 
-    @routes.get("/verdicts/{id}", response_model=JudgeResult, responses=errors(401, 403, 404, 429, 500))
+    @routes.get("/verdicts/{id}", response_model=JudgeResult, responses=errors(404))
     async def verdict(
         id: Annotated[str, Path(max_length=64, description="Of a result that was answered to a request with `store`.")],
         caller: Caller = allowed,
@@ -114,7 +115,8 @@ async def chosen_policy(context: Context, options: JudgeOptions) -> Constitution
 
 
 def work_about(media: Given, options: JudgeOptions, constitution: Constitution, context: Context) -> Work:
-    """One piece of media of a request, as the backend takes it."""
+    """One piece of media of a request, as the backend takes it. Raises `ApiError` 422."""
+    check_stages(options.stages, context.settings.judge)
     most_s = context.settings.http.deadline_s
     return Work(
         media.media, media.name, constitution, options.stages, media.text,

@@ -47,7 +47,7 @@ def router(context: Context) -> APIRouter:
 
     allowed = Depends(context.gate.require("judge"))
 
-    @routes.get("/models", responses=errors(401, 403, 429, 500, 503))
+    @routes.get("/models", responses=errors(503))
     async def models(caller: Caller = allowed) -> ModelList:
         """The models that are asked."""
         return ModelList(data=tuple(_entry(card) for card in await context.backend.models()))

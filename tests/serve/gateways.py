@@ -74,7 +74,7 @@ def context(backend: Backend | None = None, asked: ServeSettings | None = None) 
 @asynccontextmanager
 async def client_of(given: Context) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(create_gateway(given), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 
 

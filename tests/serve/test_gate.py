@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from judge.errors import ConfigError
 from serve import gateway
-from serve.context import Context, OpenGate
-from serve.gate import KeyGate, build_gate
+from serve.context import Context
+from serve.gate import KeyGate, LocalGate, build_gate
 from serve.gateway import create_gateway
 from serve.settings import AuthSettings, KeySettings, ServeSettings
 
@@ -165,10 +165,35 @@ async def test_a_key_of_the_store_counts_until_it_is_withdrawn() -> None:
 
 def test_everybody_only_behind_a_loopback_address() -> None:
     for host in ("127.0.0.1", "localhost", "::1"):
-        assert isinstance(build_gate(settings(http={"host": host})), OpenGate)
+        assert isinstance(build_gate(settings(http={"host": host})), LocalGate)
     for host in ("0.0.0.0", "::", "192.168.1.2", "example.org"):
         with pytest.raises(ConfigError, match="lets everybody in"):
             build_gate(settings(http={"host": host}))
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "127.0.0.2"])
+async def test_without_keys_this_machine_is_served(host: str) -> None:
+    async with client() as http:
+        answers = [
+            await http.get("/v1/models", headers={"Host": host, "Sec-Fetch-Site": site})
+            for site in ("same-origin", "same-site", "none")
+        ]
+    assert [answer.status_code for answer in answers] == [200] * 3
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "evil.example"}, {"Host": "localhost.evil.example"}, {"Host": "10.0.0.1"}, {"Host": ""},
+     {"Host": "[::1"}, {"Host": "evil.example@localhost.example"},
+     {"Sec-Fetch-Site": "cross-site"}],
+)  # fmt: skip
+async def test_without_keys_no_page_of_another_site_is_served(headers: dict[str, str]) -> None:
+    async with client() as http:
+        answers = [
+            await http.get("/v1/models", headers=headers),
+            await http.post("/v1/judge", files={"media": picture()}, headers=headers),
+        ]
+    assert [(answer.status_code, answer.json()["error"]["code"]) for answer in answers] == [(403, "foreign_page")] * 2
 
 
 def test_keys_are_asked_for_by_default() -> None:

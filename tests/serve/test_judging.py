@@ -260,6 +260,23 @@ async def test_an_unforeseen_error_is_500_without_its_text(caplog: pytest.LogCap
     assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == ["unforeseen error"]
 
 
+@pytest.mark.parametrize(
+    ("stages", "code"), [({"region": "owlv2"}, "stage_not_available"), ({"frames": 65}, "too_many_frames")]
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_callers_load_no_model_and_fill_no_memory(stages: dict[str, Any], code: str, stream: bool) -> None:
+    async with client() as http:
+        answer = await http.post("/v1/judge", json=asks(picture(), stages=stages, stream=stream))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, code)
+
+
+@pytest.mark.parametrize("stages", [{"region": "occlusion"}, {"frames": 64}])
+async def test_stages_within_the_settings(stages: dict[str, Any]) -> None:
+    async with client() as http:
+        answer = await http.post("/v1/judge", json=asks(picture(), stages=stages))
+    assert answer.status_code == 200
+
+
 # --- constitutions ------------------------------------------------------------------------------------------
 
 INLINE = """

@@ -11,7 +11,9 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from fastapi import APIRouter
 
+from serve import gateway
 from serve.context import Context
 from serve.gateway import create_gateway
 
@@ -31,7 +33,7 @@ from .gateways import (
     with_keys,
 )  # fmt: skip
 
-LINE = b"POST /v1/judge HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n"
+LINE = b"POST /v1/judge HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 @asynccontextmanager
@@ -81,12 +83,12 @@ async def test_a_body_in_chunks_is_stopped_when_it_is_too_large() -> None:
 @pytest.mark.parametrize("form", [False, True])
 async def test_a_body_just_as_large_as_it_may_be(form: bool) -> None:
     asked = httpx.Request(
-        "POST", "http://a", **({"files": {"media": picture()}} if form else {"json": asks(picture())})
+        "POST", "http://localhost", **({"files": {"media": picture()}} if form else {"json": asks(picture())})
     )  # type: ignore[arg-type]
     size = len(asked.read())
     for most, status in ((size, 200), (size - 1, 413)):
         async with client(asked=settings(http={"max_body_bytes": most})) as http:
-            answer = await http.post("/v1/judge", content=asked.content, headers=dict(asked.headers) | {"Host": "a"})
+            answer = await http.post("/v1/judge", content=asked.content, headers=dict(asked.headers))
         assert answer.status_code == status
 
 
@@ -120,6 +122,35 @@ async def test_a_length_that_is_no_number(length: str) -> None:
         answer = await http.post("/v1/judge", content=b"{}", headers={"Content-Length": length})
     assert answer.status_code in (400, 413)
     assert answer.json()["error"]["code"] in ("invalid_request", "body_too_large")
+
+
+async def test_bodies_that_fastapi_reads_are_refused_in_the_same_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def echo(given: Context) -> APIRouter:
+        routes = APIRouter()
+
+        @routes.post("/echo")
+        async def answer(body: dict[str, int]) -> dict[str, int]:
+            return body
+
+        return routes
+
+    async def chunks(pieces: int) -> AsyncIterator[bytes]:
+        for piece in (b'{"a": 1', *[b" "] * pieces, b"}"):
+            yield piece
+
+    monkeypatch.setattr(gateway, "ROUTERS", (echo,))
+    headers = {"Content-Type": "application/json"}
+    async with client(asked=settings(http={"max_body_bytes": 100})) as http:
+        answers = [
+            await http.post("/echo", content=content, headers=headers)
+            for content in (chunks(10), chunks(1000), b"{", b'{"a": "b"}', b'{"\\ud800": "b"}', b"[" * 100, b"\xff")
+        ]
+    shown = [(each.status_code, each.json().get("error", {}).get("code"), each.json().get("a")) for each in answers]
+    assert shown == [
+        (200, None, 1), (413, "body_too_large", None), (400, "invalid_body", None), (422, "invalid_request", None),
+        (422, "invalid_request", None), (400, "invalid_body", None), (400, "invalid_body", None),
+    ]  # fmt: skip
+    assert answers[3].json()["error"]["message"] == "'a' must be a whole number"
 
 
 # --- pace ---------------------------------------------------------------------------------------------------
