@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import FastAPI
 from ray import serve
-from ray.serve.config import BackpressureConfig, RequestRouterConfig
+from ray.serve.config import BackpressureConfig
 
 from serve.assembly import build_context
 from serve.engine_replica import EngineReplica
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ray.serve.handle import DeploymentHandle
 
 APP_NAME = "visual-judge"
-_HASHED = RequestRouterConfig(request_router_class="ray.serve.experimental.consistent_hash_router.ConsistentHashRouter")
+_HASHED: Any = {"request_router_class": "ray.serve.experimental.consistent_hash_router.ConsistentHashRouter"}
 """The same picture to the same replica, by `session_id`: it has it encoded, or knows the verdict."""
 _DRAIN_EXTRA_S = 10.0
 _HEALTH_PERIOD_S = 10.0

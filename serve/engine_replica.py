@@ -13,6 +13,7 @@ from judge.engines.base import YES_NO, Capabilities, JsonSchema, ModelInfo
 from judge.engines.build import build_engine
 from judge.errors import EngineError
 from judge.media.views import blank_frame
+from judge.profiles import resolve_profile
 from judge.prompts.render import precondition_prompt
 from judge.types import ChoiceProbabilities, Generation, Prompt
 from serve.batching import MicroBatcher
@@ -33,6 +34,7 @@ class EngineReplica:
     """Answers prompts; calls that come at the same time are asked together."""
 
     def __init__(self, config: EngineConfig, batch_wait_ms: float) -> None:
+        config = resolve_profile(config)
         self._engine = build_engine(config)
         with ThreadPoolExecutor(1) as pool:  # Serve builds replicas inside a running loop
             self._notices = pool.submit(asyncio.run, check_at_start(self._engine, config)).result()

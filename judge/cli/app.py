@@ -67,6 +67,12 @@ Exit codes: 0 everything was judged; 2 wrong usage; 3 some inputs could not be j
 An input that could not be judged counts as uncertain.
 """
 
+_EXTRAS = {
+    **dict.fromkeys(("torch", "transformers"), "transformers"),
+    **dict.fromkeys(("ray", "fastapi", "sqlalchemy", "alembic", "pebble", "limits", "multipart"), "serve"),
+}
+"""Modules that may be missing, and the extra that brings them."""
+
 app = typer.Typer(
     no_args_is_help=True,
     help="Decide whether images and videos are harmful under a written policy.",
@@ -208,6 +214,12 @@ def stickers(context: typer.Context) -> None:
     raise typer.Exit(importlib.import_module("judge.stickers.command").main(context.args))
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def serve(context: typer.Context) -> None:
+    """Serve verdicts over HTTP (needs the `serve` extra)."""
+    raise typer.Exit(importlib.import_module("serve.command").main(context.args))
+
+
 def main() -> None:
     """Entry point: library errors become one line and an exit code; a reader who has gone ends it quietly."""
     watch_pipes()
@@ -217,9 +229,10 @@ def main() -> None:
         print(f"judge: {error}", file=sys.stderr)
         sys.exit(EXIT_USAGE)
     except ModuleNotFoundError as error:
-        if error.name not in {"torch", "transformers"}:
+        extra = _EXTRAS.get(error.name or "")
+        if extra is None:
             raise
-        hint = "pip install 'visual-judge[transformers]'"
+        hint = f"pip install 'visual-judge[{extra}]'"
         print(f"judge: the module '{error.name}' is missing ({hint})", file=sys.stderr)
         sys.exit(EXIT_USAGE)
     except KeyboardInterrupt:
