@@ -56,7 +56,7 @@ class RegionTest:
         return self._settings.test_satisfied
 
     async def settle(self, questions: Sequence[OpenQuestion]) -> list[Settlement]:
-        """Evidence with `occluded` and `control` (and `crop`) added; unchanged where no region was found, or words may be the reason."""
+        """Evidence with `occluded` and `control` (and `crop`) added; unchanged where there was no region to find."""
         # Where words were posted with the picture, an answer may rest on them and need no region.
         readable = [each for each in questions if each.evidence.readings is not None and not each.text]
         wanted = [Wanted(each.frame, each.precondition, _observed(each)) for each in readable]
