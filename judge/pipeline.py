@@ -169,6 +169,8 @@ class Judge:
             return ("text is judged by one-token questions alone",) if self._slow or self._rule_debate else ()
         if media.text and not self._engine.info.reads_text:
             return (f"{UNREAD_TEXT}: {self._engine.info.name} judges what pictures show",)
+        if media.text and self._config.cascade.region.localizer != "off":
+            return ("no region test was made: an answer may rest on the words posted with it",)
         return ()
 
     def _verdict(self, board: MediaBoard, timings_ms: Mapping[str, float]) -> Verdict:

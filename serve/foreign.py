@@ -24,7 +24,7 @@ def judges_text(constitution: Constitution) -> bool:
     return any("text" in rule.modalities for rule in constitution.rules)
 
 
-def image_work(address: str, text: str, options: JudgeOptions, constitution: Constitution, context: Context) -> Work:
+def image_work(address: str, text: str, constitution: Constitution, context: Context) -> Work:
     """One picture by its `data:` URL, http(s) URL or base64, with the words that were posted with it.
 
     Raises:
@@ -37,13 +37,12 @@ def image_work(address: str, text: str, options: JudgeOptions, constitution: Con
         )  # fmt: skip
     remote = address[:8].lower().startswith(("http://", "https://"))
     item = MediaItem(url=address, text=text) if remote else MediaItem(data=address, text=text)
-    return to_work(item, "image", options, constitution, context)
+    return to_work(item, "image", JudgeOptions(), constitution, context)
 
 
-def text_work(text: str, options: JudgeOptions, constitution: Constitution, context: Context) -> Work:
+def text_work(text: str, constitution: Constitution, context: Context) -> Work:
     """A text for itself."""
-    deadline_s = context.settings.http.deadline_s
-    return Work(None, "text", constitution, options.stages, text, deadline_s=deadline_s)
+    return Work(None, "text", constitution, text=text, deadline_s=context.settings.http.deadline_s)
 
 
 async def all_replies(context: Context, works: Sequence[Work | Reply]) -> list[Reply]:

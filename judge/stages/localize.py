@@ -13,7 +13,6 @@ from judge.constitution import Precondition
 from judge.engines.base import Engine, ObjectDetector
 from judge.media.views import Fill, occluded
 from judge.odds import logit
-from judge.prompts.posted import with_posted
 from judge.prompts.render import precondition_prompt
 from judge.stages.questions import choose, usable_yes
 from judge.types import ChoiceProbabilities, Frame, Region, Usage
@@ -26,12 +25,11 @@ _BELONGS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A precondition to locate in a frame; `observed` is P(Yes) for the whole frame, `text` was posted with it."""
+    """A precondition to locate in a frame; `observed` is P(Yes) for the whole frame."""
 
     frame: Frame
     precondition: Precondition
     observed: float
-    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +114,7 @@ class OcclusionLocalizer:
                 views[key] = occluded(each.frame, (region,), self._fill)
         style = self._engine.info.question_format
         prompts = [
-            with_posted(
-                precondition_prompt(each.precondition.statement, (views[id(each.frame), region],), style), each.text
-            )
+            precondition_prompt(each.precondition.statement, (views[id(each.frame), region],), style)
             for each, region in asked
         ]
         answers = await choose(self._engine, prompts)

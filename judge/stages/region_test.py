@@ -14,7 +14,6 @@ from judge.config import RegionSettings, Thresholds
 from judge.debias import settle
 from judge.engines.base import Engine
 from judge.media.views import crop, occluded
-from judge.prompts.posted import with_posted
 from judge.prompts.render import precondition_prompt
 from judge.stages.escalation import Limits, OpenQuestion, Settlement
 from judge.stages.localize import Localizer, Located, Wanted
@@ -57,14 +56,15 @@ class RegionTest:
         return self._settings.test_satisfied
 
     async def settle(self, questions: Sequence[OpenQuestion]) -> list[Settlement]:
-        """Evidence with `occluded` and `control` (and `crop`) added; unchanged where no region was found."""
-        readable = [each for each in questions if each.evidence.readings is not None]
-        wanted = [Wanted(each.frame, each.precondition, _observed(each), each.text) for each in readable]
+        """Evidence with `occluded` and `control` (and `crop`) added; unchanged where there was no region to find."""
+        # Where words were posted with the picture, an answer may rest on them and need no region.
+        readable = [each for each in questions if each.evidence.readings is not None and not each.text]
+        wanted = [Wanted(each.frame, each.precondition, _observed(each)) for each in readable]
         located = await self._localizer.locate(wanted) if wanted else []
         views = [self._views(each, found) for each, found in zip(readable, located, strict=True)]
         style = self._engine.info.question_format
         prompts = [
-            with_posted(precondition_prompt(each.question.precondition.statement, (frame,), style), each.question.text)
+            precondition_prompt(each.question.precondition.statement, (frame,), style)
             for each in views
             for frame in each.frames.values()
         ]

@@ -44,15 +44,9 @@ def router(context: Context) -> APIRouter:
           configuration. Parameters in the body may come from whoever calls the proxy, and choose nothing.
         - If the model cannot answer, the status is 503: what then happens is LiteLLM's `unreachable_fallback`.
         """
-        options = JudgeOptions(constitution=x_constitution)
-        constitution = await chosen_policy(context, options)
+        constitution = await chosen_policy(context, JudgeOptions(constitution=x_constitution))
         images, pieces = body.images or (), _pieces(body.texts or ())
-        alone = pieces if judges_text(constitution) else []
-        works = [
-            *(_image(address, pieces, options, constitution, context) for address in images),
-            *(text_work(text, options, constitution, context) for text in alone),
-        ]
-        works = _within(works, context.settings.http.max_media)
+        works = _works(images, pieces, constitution, context)
         await context.gate.count_media(caller, len(works))
         found = to_findings(await all_replies(context, works), len(images), constitution)
         return _response(found, context.settings.contracts, has_text=bool(pieces))
@@ -73,22 +67,27 @@ def _pieces(texts: Sequence[str]) -> list[str]:
     return pieces
 
 
-def _image(
-    address: str, pieces: Sequence[str], options: JudgeOptions, constitution: Constitution, context: Context
-) -> Work | Reply:
+def _works(
+    images: Sequence[str], pieces: Sequence[str], constitution: Constitution, context: Context
+) -> list[Work | Reply]:
+    """Pictures, then texts. Nothing is judged if there is too much, and that is a doubt about all of it."""
+    alone = pieces if judges_text(constitution) else ()
+    n_inputs, most = max(len(images), len(alone)), context.settings.http.max_media
+    if n_inputs > most:
+        return [_unread("too_many_inputs", f"the call has {n_inputs} inputs, and at most {most} are judged together")]
+    return [
+        *(_image(address, pieces, constitution, context) for address in images),
+        *(text_work(text, constitution, context) for text in alone),
+    ]
+
+
+def _image(address: str, pieces: Sequence[str], constitution: Constitution, context: Context) -> Work | Reply:
     """The picture with the last words of the call. What is no picture is uncertain, and no error that may be waved
     through."""
     try:
-        return image_work(address, pieces[-1] if pieces else "", options, constitution, context)
+        return image_work(address, pieces[-1] if pieces else "", constitution, context)
     except ApiError as error:
         return _unread(error.error_code, error.message)
-
-
-def _within(works: list[Work | Reply], most: int) -> list[Work | Reply]:
-    """Nothing is judged if there is too much."""
-    if len(works) <= most:
-        return works
-    return [_unread("too_many_inputs", f"the call has {len(works)} inputs, and at most {most} are judged together")]
 
 
 def _unread(code: str, message: str) -> Reply:

@@ -26,6 +26,7 @@ from serve.schemas.openai import (
     ModerationRequest,
     ModerationResponse,
     ModerationResult,
+    Part,
     TextPart,
 )
 
@@ -73,9 +74,8 @@ def router(context: Context) -> APIRouter:
         - `category_applied_input_types` says `image` wherever a picture was judged, also where OpenAI's own models
           judge text only.
         """
-        options = await _options(context, body)
-        constitution = await chosen_policy(context, options)
-        groups = _groups(body, options, constitution, context)
+        constitution = await _policy(context, body.model)
+        groups = _groups(body, constitution, context)
         works = [work for group in groups for work in group]
         await context.gate.count_media(caller, len(works))
         replies = iter(await all_replies(context, works))
@@ -87,47 +87,46 @@ def router(context: Context) -> APIRouter:
     return routes
 
 
-async def _options(context: Context, body: ModerationRequest) -> JudgeOptions:
+async def _policy(context: Context, model: str) -> Constitution:
     """Raises `ApiError` 400 if there is no such constitution."""
-    if body.model.startswith(MODEL_NAMES):
-        return JudgeOptions()
-    options = JudgeOptions(constitution=body.model)
+    named = None if model.startswith(MODEL_NAMES) else model
     try:
-        await chosen_policy(context, options)
+        return await chosen_policy(context, JudgeOptions(constitution=named))
     except ConfigError as error:
         raise ApiError(400, "model_not_found", error.message, hint=error.hint, param="model") from error
-    return options
 
 
-def _groups(
-    body: ModerationRequest, options: JudgeOptions, constitution: Constitution, context: Context
-) -> list[list[Work]]:
-    """What is judged, by result. Raises `ApiError` 4xx."""
-    parts = [TextPart(type="text", text=body.input)] if isinstance(body.input, str) else body.input
-    texts = [part if isinstance(part, str) else part.text for part in parts if not isinstance(part, ImagePart)]
-    images = [part.image_url.url for part in parts if isinstance(part, ImagePart)]
-    readable = judges_text(constitution)
-    if not images and not readable:
+def _groups(body: ModerationRequest, constitution: Constitution, context: Context) -> list[list[Work]]:
+    """What is judged, by result: pictures, then text. Raises `ApiError` 4xx."""
+    texts, images = _split(body.input)
+    n_inputs, most = len(images) or len(texts), context.settings.http.max_media
+    if n_inputs > most:
+        message = f"the request has {n_inputs} inputs, and at most {most} are judged together"
+        raise ApiError(400, "too_many_inputs", message, hint="send several requests", param="input")
+    if images:
+        words = "".join(texts)
+        pictures = [image_work(each, words, constitution, context) for each in images]
+        alone = [text_work(words, constitution, context)] if words.strip() and judges_text(constitution) else []
+        return [pictures + alone]
+    if not judges_text(constitution):
         raise ApiError(
             400, "text_not_judged", f"constitution '{constitution.name}' has no rule about text without a picture",
             hint="send a picture too, or name in `model` a constitution whose rules have the modality `text`",
             param="input",
         )  # fmt: skip
-    one_each = [[text] for text in texts] if all(isinstance(part, str) for part in parts) else [texts]
-    alone = [["\n".join(words)] for words in one_each if readable and any(word.strip() for word in words)]
-    _check_count(len(images) + len(alone), context.settings.http.max_media)
-    if not images:
-        if len(alone) < len(one_each):
-            raise ApiError(400, "empty_text", "the input holds no words", param="input")
-        return [[text_work(words, options, constitution, context) for words in each] for each in alone]
-    pictures = [image_work(each, "\n".join(texts), options, constitution, context) for each in images]
-    return [pictures + [text_work(words, options, constitution, context) for each in alone for words in each]]
+    if not all(text.strip() for text in texts):
+        raise ApiError(400, "empty_text", "the input holds no words", param="input")
+    return [[text_work(text, constitution, context)] for text in texts]
 
 
-def _check_count(n_inputs: int, most: int) -> None:
-    if n_inputs > most:
-        message = f"the request has {n_inputs} inputs, and at most {most} are judged together"
-        raise ApiError(400, "too_many_inputs", message, hint="send several requests", param="input")
+def _split(input: str | Sequence[str] | Sequence[Part]) -> tuple[list[str], list[str]]:
+    """Texts, each for itself, and addresses of pictures. The text parts of a multi-modal input are one text."""
+    if isinstance(input, str):
+        return [input], []
+    images = [part.image_url.url for part in input if isinstance(part, ImagePart)]
+    words = [part.text for part in input if isinstance(part, TextPart)]
+    plain = [part for part in input if isinstance(part, str)]
+    return plain or (["\n".join(words)] if words else []), images
 
 
 def _result(
@@ -162,9 +161,11 @@ def _rules_by_name(
     found: dict[str, list[tuple[RuleDecision, set[InputType]]]] = {name: [] for name in CATEGORIES}
     for work, reply in zip(works, replies, strict=True):
         verdict = reply.row.verdict
-        for rule in verdict.rules if verdict else ():
+        if verdict is None:
+            continue
+        for rule in verdict.rules:
             for name in constitution.category(rule.category).mappings.get("openai", ()):
-                if verdict is not None and name in found:
+                if name in found:
                     found[name].append((rule, _kinds(work, verdict)))
     return found
 

@@ -127,7 +127,7 @@ def test_the_model_is_a_constitution_and_openais_own_names_are_the_default(http:
         "omni-moderation-2024-09-26": "stickers@1.0.1",
         "text-moderation-stable": "stickers@1.0.1",
         "stickers-video": "stickers-video@",
-        "general@1.2.0": "general@1.2.0",
+        "stickers@1.0.1": "stickers@1.0.1",
     }.items():
         answer = http.post("/v1/moderations", json={"input": [image_part(HARMLESS)], "model": model})
         assert answer.json()["model"].startswith(applied), answer.text
@@ -146,6 +146,17 @@ def test_text_parts_are_context_of_every_picture_and_said_to_be() -> None:
     assert result["categories"]["hate"] is True
     assert result["category_applied_input_types"]["violence"] == ["text", "image"]
     assert [each["input"] for each in result["visual_judge"]["findings"]] == ["image", "text"]
+
+
+def test_as_many_pictures_as_are_allowed_may_have_a_caption() -> None:
+    _, service = scripted({})
+    with client(service) as http:
+        (result,) = results(http, [text_part(CAPTION), *[image_part(HARMLESS)] * 16], "texts")
+        error = refused(http, {"input": [text_part(CAPTION), *[image_part(HARMLESS)] * 17], "model": "texts"})
+    assert len(result["visual_judge"]["findings"]) == 17
+    assert (error["code"], error["message"]) == (
+        "too_many_inputs", "the request has 17 inputs, and at most 16 are judged together",
+    )  # fmt: skip
 
 
 def test_the_embedded_model_reads_no_words_and_the_answer_says_so(http: TestClient) -> None:
@@ -241,6 +252,24 @@ def test_what_is_wrong_is_told_in_openais_shape(http: TestClient, body: object, 
 def test_a_body_that_is_no_json_is_refused(http: TestClient) -> None:
     answer = http.post("/v1/moderations", content=b'{"input": ', headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize("path", ["/v1/moderations", "/beta/litellm_basic_guardrail_api"])
+@pytest.mark.parametrize("body", [b'{"input": "\xff", "texts": 1}', b"[" * 100_000])
+def test_a_broken_body_is_an_error_of_the_caller(http: TestClient, path: str, body: bytes) -> None:
+    answer = http.post(path, content=body, headers={"content-type": "application/json"})
+    assert 400 <= answer.status_code < 500, answer.text
+    assert answer.json()["error"]["message"]
+
+
+def test_half_a_character_is_left_out() -> None:
+    engine, service = scripted({})
+    with client(service) as http:
+        body = b'{"texts": ["a \\ud800 b"]}'
+        headers = {"content-type": "application/json", "X-Constitution": "texts"}
+        answer = http.post("/beta/litellm_basic_guardrail_api", content=body, headers=headers)
+    assert answer.json()["visual_judge"]["decision"] == "safe"
+    assert all('"a b"' in prompt.messages[0].text for call in engine.calls for prompt in call.prompts)
 
 
 def test_chat_clients_may_say_how_detailed_a_picture_is(http: TestClient) -> None:

@@ -129,12 +129,21 @@ async def test_the_relevance_scan_of_the_picture_drops_no_rule_that_the_words_ma
 
 
 SLOW: Mapping[str, Cascade] = {
-    "region": Cascade(region=RegionSettings(localizer="occlusion", grid=2)),
     "reasoning": Cascade(reasoning=ReasoningSettings(enabled=True)),
     "vote": Cascade(vote=VoteSettings(enabled=True)),
     "debate": Cascade(debate=DebateSettings(enabled=True)),
     "debate_rule": Cascade(debate=DebateSettings(enabled=True, subject="rule")),
 }
+
+
+async def test_an_answer_that_rests_on_words_is_not_held_against_a_region_of_the_picture() -> None:
+    engine = ScriptedEngine({"insulted": if_shown(0.9, 0.5), "knife": 0.5})
+    region = Cascade(region=RegionSettings(localizer="occlusion", grid=2))
+    judge = build(engine, JudgeConfig(thresholds=Thresholds(preset="none"), cascade=region))
+    with_words, without = await judge.judge([picture(), picture("")])
+    assert (with_words.decision, with_words.rules[1].stage) == ("unsafe", "token_probability")
+    assert with_words.notices[-1] == "no region test was made: an answer may rest on the words posted with it"
+    assert without.rules[1].evidence[-1].stage == "region_test"
 
 
 @pytest.mark.parametrize("stage", SLOW)
