@@ -1,4 +1,4 @@
-"""The body of `POST /v1/judge`, JSON or multipart, as media and options. Nothing is decoded or judged here."""
+"""The body of `POST /v1/judge`, JSON or multipart, as media and options. No picture is looked at here."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from serve.wording import invalid_request
 _Options = TypeVar("_Options", bound=JudgeOptions)
 _LONGEST_NAME = 200
 _LONGEST_TEXT = 10_000
+"""Both as `MediaItem` has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,7 @@ async def read_request(request: Request, http: HttpSettings) -> Asked:
     if kind == "multipart/form-data":
         return await _read_form(request, http)
     if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
-        body = parse(JudgeRequest, await request.body())
-        _check_number(len(body.media), http)
-        return Asked(body, tuple(given(item, str(place), http) for place, item in enumerate(body.media)))
+        return _read_json(parse(JudgeRequest, await _whole_body(request)), http)
     raise ApiError(
         415, "unsupported_content_type", f"the body's type is {quoted(kind) if kind else 'not given'}",
         hint="send application/json or multipart/form-data",
@@ -63,7 +62,7 @@ async def read_request(request: Request, http: HttpSettings) -> Asked:
 
 
 def parse(model: type[_Options], text: str | bytes, where: tuple[str, ...] = ()) -> _Options:
-    """JSON as options or a whole request; `where` is the field that holds it. Raises `ApiError` 422."""
+    """JSON as options or a whole request; `where` is the field that holds it. Raises `ApiError` 400 or 422."""
     try:
         return model.model_validate_json(text, strict=True)
     except ValidationError as error:
@@ -78,6 +77,18 @@ def given(item: MediaItem, place: str, http: HttpSettings) -> Given:
         return Given(UrlMedia(url=item.url), name, item.text)
     data = decode(item.data or "", max_bytes=http.max_media_bytes)
     return Given(InlineMedia(data=data, name=name), name, item.text)
+
+
+def _read_json(body: JudgeRequest, http: HttpSettings) -> Asked:
+    _check_number(len(body.media), http)
+    # Without the media: their base64 would be held, beside their bytes, as long as the request is judged.
+    options = JudgeOptions.model_construct(**{name: getattr(body, name) for name in JudgeOptions.model_fields})
+    return Asked(options, tuple(given(item, str(place), http) for place, item in enumerate(body.media)))
+
+
+async def _whole_body(request: Request) -> bytes:
+    """As `Request.body`, which would keep it as long as the request lasts."""
+    return b"".join([chunk async for chunk in request.stream()])
 
 
 def decode(text: str, *, max_bytes: int | None = None) -> bytes:

@@ -1,7 +1,7 @@
 """A request's media, judged at the same time: all final replies together, or line by line as they come.
 
-One rule for what goes wrong: what could be judged is never lost to what could not. A medium without a verdict is an
-error in its place; only if there is no verdict at all, the error is the answer to the request.
+One rule for what goes wrong: what could be judged is never lost to what could not. Media without a verdict are an
+error in their place; only if there is no verdict at all, the error is the answer to the request.
 """
 
 from __future__ import annotations

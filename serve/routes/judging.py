@@ -141,13 +141,13 @@ def to_result(reply: Reply, *, explain: bool, id: str | None = None) -> JudgeRes
     )  # fmt: skip
 
 
-async def _inline_policy(context: Context, given: object) -> Constitution:
+async def _inline_policy(context: Context, policy: object) -> Constitution:
     if not context.settings.http.inline_constitutions:
         raise ApiError(
             422, "inline_constitution_not_allowed", "constitutions inside of requests are off here",
             hint="name one of the service's constitutions", param="constitution_inline",
         )  # fmt: skip
-    text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False, indent=1)
+    text = policy if isinstance(policy, str) else json.dumps(policy, ensure_ascii=False, indent=1)
     if len(text.encode()) > MAX_INLINE_BYTES:
         message = f"the constitution is larger than {MAX_INLINE_BYTES:,} bytes"
         raise ApiError(413, "constitution_too_large", message, param="constitution_inline")
