@@ -88,8 +88,8 @@ def shots(thumbnails: Thumbnails, change: float) -> tuple[Shot, ...]:
 def stretches(thumbnails: Thumbnails, change: float) -> tuple[Shot, ...]:
     """Cut where two neighbouring thumbnails differ by `change` or more, of 1, in the part that differs most.
 
-    A thing that comes, goes or jumps ends a stretch, which is no cut of the film. Stretches of one thumbnail that follow
-    each other are one: something is moving there.
+    A thing that comes, goes or jumps ends a stretch, which is no cut of the film. Stretches of one thumbnail that
+    follow each other are one: something is moving there.
     """
     if not thumbnails.indices:
         return ()
