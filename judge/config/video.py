@@ -38,7 +38,7 @@ class SamplingSettings(Settings):
     has come, gone or jumped: every stretch between such moments is looked at once."""
     shot_change: Fraction = 0.25
     """`shots`: mean difference of two thumbnails, of 1, from which a shot ends."""
-    same_below: Fraction = 0.02
+    same_below: Fraction = 0.03
     """Frames whose thumbnails differ by less than this (of 1) in every part from a judged neighbour take over its
     readings; 0 = none do."""
     time_budget_s: Seconds | None = None
