@@ -4,15 +4,19 @@ The clip is made here: 720p, 30 frames a second, H.264, with a keyframe every 30
 work in the process that judging uses too, and take turns. `cpu_s` is processor time of that process (ticks of 10 ms),
 which other work on the machine changes little; `wall_s` is what a caller waits. Medians. Opening starts the process,
 reads all packets and decodes one keyframe; it is a row of its own and in no other. `mb` is the most memory that the
-process has held by then, the work of the rows above included. The last line is one JSON object.
+process has held by then, the work of the rows above included.
+
+Then judging: the embedded model judges the sample clips with frames chosen by each strategy, both decoders taking
+turns; `wall_s` is per clip and holds everything from the bytes to the verdict. The last line is one JSON object.
 
     python benchmarks/video.py
-    python benchmarks/video.py --seconds 10 --rounds 1   # a quick look
+    python benchmarks/video.py --seconds 10 --rounds 1 --clips 4   # a quick look
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import statistics
@@ -29,9 +33,16 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from judge.config import DecodingSettings
+from judge.assets import constitution_path, sample_media_path
+from judge.config import DecodingSettings, EngineConfig, JudgeConfig, VideoSettings
+from judge.constitution import load_constitution
+from judge.engines.build import build_engine
 from judge.media.image import sample_evenly
 from judge.media.video import VideoFile, open_video
+from judge.pipeline import Judge
+from judge.stages.prior_store import PriorStore
+from judge.stickers.evaluate_video import STRATEGIES
+from judge.types import Verdict
 
 Decoder = Literal["pyav", "decord"]
 DECODERS: tuple[Decoder, ...] = ("pyav", "decord")
@@ -54,12 +65,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--clips", type=int, default=20, help="sample clips that are judged; 0 = none")
     arguments = parser.parse_args()
     rows: list[dict[str, float | str]] = []
     for every in (30, 250):
         rows += decoding_rows(h264_clip(arguments.seconds, every), every, arguments.rounds)
-    # Judging (frames chosen by each strategy, and what the model then costs) would stand here, with rows of its own.
-    print_table(rows)
+    print_table("Decoding 720p30 H.264; frames leave at 1024 x 576", rows)
+    if arguments.clips:
+        judged = asyncio.run(judging_rows(arguments.clips, arguments.rounds))
+        print_table(f"Judging {arguments.clips} sticker clips, embedded model; per clip", judged)
+        rows += judged
     print(json.dumps({"name": "video", "seconds": arguments.seconds, "load": os.getloadavg()[0], "rows": rows}))
 
 
@@ -77,6 +92,52 @@ def decoding_rows(data: bytes, every: int, rounds: int) -> list[dict[str, float 
                     costs.setdefault((name, decoder), []).append(reading(video, indices))
     names = ["open", *n_frames]
     return [row(every, name, n_frames.get(name, 0), [costs[name, decoder] for decoder in DECODERS]) for name in names]
+
+
+async def judging_rows(n_clips: int, rounds: int) -> list[dict[str, float | str]]:
+    """One row for each strategy, both decoders side by side."""
+    clips = [path.read_bytes() for path in sorted(sample_media_path("clips").glob("*.mp4"))[:n_clips]]
+    engine = build_engine(EngineConfig())
+    policy, priors = load_constitution(constitution_path("stickers-video")), PriorStore(None)
+    judges = {
+        name: Judge(engine, policy, JudgeConfig(video=VideoSettings(sampling=sampling)), priors=priors)
+        for name, sampling in STRATEGIES.items()
+    }
+    for judge in judges.values():
+        await judged(judge, clips[0], "pyav")  # the text-only readings, and warming up
+    walls: dict[tuple[str, Decoder], list[float]] = {}
+    verdicts: dict[str, list[Verdict]] = {}
+    for _ in range(rounds):
+        for name, judge in judges.items():
+            for decoder in DECODERS:
+                started = time.perf_counter()
+                verdicts[name] = [await judged(judge, clip, decoder) for clip in clips]
+                walls.setdefault((name, decoder), []).append((time.perf_counter() - started) / len(clips))
+    await engine.close()
+    slowest = statistics.median(walls["fps(10)", "pyav"])
+    rows: list[dict[str, float | str]] = []
+    for name, found in verdicts.items():
+        pyav, decord = (statistics.median(walls[name, decoder]) for decoder in DECODERS)
+        rows.append(
+            {
+                "what": name,
+                "frames": statistics.mean(verdict.n_frames or 0 for verdict in found),
+                "questions": statistics.mean(verdict.usage.questions for verdict in found),
+                "pyav_wall_s": pyav,
+                "decord_wall_s": decord,
+                "decord/pyav": decord / pyav,
+                "of fps(10)": pyav / slowest,
+            }
+        )
+    return rows
+
+
+async def judged(judge: Judge, data: bytes, decoder: Decoder) -> Verdict:
+    media = open_video(data, source="clip", limits=DecodingSettings(decoder=decoder))
+    assert isinstance(media.video, VideoFile)
+    with media.video:
+        (verdict,) = await judge.judge([media])
+    return verdict
 
 
 def choices(video: VideoFile) -> dict[str, Sequence[int]]:
@@ -156,8 +217,8 @@ def h264_clip(seconds: int, every: int) -> bytes:
         return path.read_bytes()
 
 
-def print_table(rows: Sequence[dict[str, float | str]]) -> None:
-    table = Table(*rows[0], title="Decoding 720p30 H.264; frames leave at 1024 x 576")
+def print_table(title: str, rows: Sequence[dict[str, float | str]]) -> None:
+    table = Table(*rows[0], title=title)
     for one in rows:
         table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in one.values()))
     Console(width=150).print(table)

@@ -25,7 +25,7 @@ class SamplingSettings(Settings):
     """`every`: one in this many frames."""
     max_frames: Annotated[int, Field(ge=1)] = 64
     """Most frames judged of one video, whatever the strategy."""
-    max_gap_s: Seconds = 0.7
+    max_gap_s: Seconds = 2.0
     """`adaptive`: the first pass leaves no gap longer than this."""
     finest_s: Seconds = 0.1
     """`adaptive`: frames closer than this are not looked between."""
@@ -33,9 +33,12 @@ class SamplingSettings(Settings):
     """`adaptive`: rule scores from here on are looked at more closely, and whatever is undecided."""
     rounds: Annotated[int, Field(ge=0, le=16)] = 6
     """`adaptive`: how often it looks more closely."""
+    change: Fraction = 0.06
+    """`adaptive`: difference of two neighbouring thumbnails, of 1, in the part that differs most, from which something
+    has come, gone or jumped: every stretch between such moments is looked at once."""
     shot_change: Fraction = 0.25
-    """`shots`, `adaptive`: mean difference of two thumbnails, of 1, from which a shot ends."""
-    same_below: Fraction = 0.02
+    """`shots`: mean difference of two thumbnails, of 1, from which a shot ends."""
+    same_below: Fraction = 0.03
     """Frames whose thumbnails differ by less than this (of 1) in every part from a judged neighbour take over its
     readings; 0 = none do."""
     time_budget_s: Seconds | None = None

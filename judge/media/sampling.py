@@ -20,8 +20,7 @@ from judge.media.image import sample_evenly
 from judge.types import Thumbnails, VideoInfo
 
 MOST_THUMBNAILS = 512
-"""Most that `wants_thumbnails` names: the whole grid of a video of 4 minutes at the default `max_gap_s`."""
-_THUMBNAILS_PER_GAP = 4
+"""Most that `wants_thumbnails` names: a video of 51 s at the default `finest_s`; of longer ones every so many-th."""
 _SHORTEST_S = 1e-3
 """`max_gap_s` and `finest_s` are read as no less: timestamps are no finer than milliseconds in many containers."""
 _SAME_TIME_S = 1e-6
@@ -86,6 +85,26 @@ def shots(thumbnails: Thumbnails, change: float) -> tuple[Shot, ...]:
     return tuple(Shot(names[a], names[b - 1], names[(a + b - 1) // 2]) for a, b in pairwise(bounds))
 
 
+def stretches(thumbnails: Thumbnails, change: float) -> tuple[Shot, ...]:
+    """Cut where two neighbouring thumbnails differ by `change` or more, of 1, in the part that differs most.
+
+    A thing that comes, goes or jumps ends a stretch, which is no cut of the film. Stretches of one thumbnail that
+    follow each other are one: something is moving there.
+    """
+    if not thumbnails.indices:
+        return ()
+    steps = _steps(thumbnails)
+    cuts = [place + 1 for place, step in enumerate(steps) if step >= change]
+    bounds = [0, *cuts, len(thumbnails.indices)]
+    joined = [bounds[0]]
+    for before, here, after in zip(bounds, bounds[1:], bounds[2:], strict=False):
+        if here - before > 1 or after - here > 1:
+            joined.append(here)
+    joined.append(bounds[-1])
+    names = thumbnails.indices
+    return tuple(Shot(names[a], names[b - 1], names[(a + b - 1) // 2]) for a, b in pairwise(joined))
+
+
 def same_as(
     thumbnails: Thumbnails, indices: Sequence[int], below: float, *, judged: Collection[int] = ()
 ) -> dict[int, int]:
@@ -122,11 +141,11 @@ def thin(indices: Sequence[int], most: int) -> tuple[int, ...]:
 def wants_thumbnails(info: VideoInfo, settings: SamplingSettings) -> tuple[int, ...]:
     """Frames whose thumbnails `first_frames` needs, at most `MOST_THUMBNAILS`; none for most strategies.
 
-    Four for every `max_gap_s`, and the keyframes.
+    One for every `finest_s`, and the keyframes.
     """
     if settings.strategy not in ("shots", "adaptive"):
         return ()
-    grid = at_rate(info, _THUMBNAILS_PER_GAP / _gap_s(settings), MOST_THUMBNAILS)
+    grid = at_rate(info, 1.0 / _finest_s(settings), MOST_THUMBNAILS)
     return thin(sorted({*grid, *keyframes(info, MOST_THUMBNAILS)}), MOST_THUMBNAILS)
 
 
@@ -154,8 +173,15 @@ def first_frames(info: VideoInfo, settings: SamplingSettings, thumbnails: Thumbn
     assert_never(settings.strategy)
 
 
-def closer_frames(info: VideoInfo, settings: SamplingSettings, judged: Mapping[int, float | None]) -> tuple[int, ...]:
-    """The next round of `adaptive`: frames in the middle between judged ones, where something is to be learned.
+def closer_frames(
+    info: VideoInfo,
+    settings: SamplingSettings,
+    judged: Mapping[int, float | None],
+    thumbnails: Thumbnails | None = None,
+) -> tuple[int, ...]:
+    """The next round of `adaptive`: frames between judged ones, where something is to be learned.
+
+    Between two of them the look goes to where the thumbnails change most, or to the middle if nothing changes.
 
     In this order, while `max_frames` allows, wider gaps first:
     1. between a suspicious and a calm frame, until they are `finest_s` apart: there a moment starts or ends, and every
@@ -170,16 +196,17 @@ def closer_frames(info: VideoInfo, settings: SamplingSettings, judged: Mapping[i
         info: The video.
         settings: How it is sampled.
         judged: The highest rule score by frame; None where it is undecided or could not be judged.
+        thumbnails: As for `first_frames`.
     """
     room = settings.max_frames - len(judged)
     if settings.strategy != "adaptive" or room <= 0:
         return ()
-    gaps = _gaps(_times(info), settings, judged)
+    gaps = _gaps(_times(info), settings, judged, thumbnails)
     ends = [gap for gap in gaps if gap.rank == 1]
     others = [gap for gap in gaps if 1 < gap.rank < _UNSEEN] or ([] if ends else gaps)
     spare = max(0, room - sum(_looks_needed(gap, settings) for gap in ends))
     chosen = ends[:room] + others[: math.ceil(spare / 2)]
-    return tuple(sorted(gap.middle for gap in chosen))
+    return tuple(sorted(gap.look for gap in chosen))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,18 +215,21 @@ class _Gap:
 
     rank: int
     length_s: float
-    middle: int
+    look: int
 
 
-def _gaps(times: Times, settings: SamplingSettings, judged: Mapping[int, float | None]) -> list[_Gap]:
+def _gaps(
+    times: Times, settings: SamplingSettings, judged: Mapping[int, float | None], thumbnails: Thumbnails | None
+) -> list[_Gap]:
     """Those worth a look, the most useful first."""
     found = []
+    changes = _changes(thumbnails, settings.change) if thumbnails else ()
     for left, right in pairwise(sorted(judged)):
         length_s = float(times[right] - times[left])
         rank = _rank(judged[left], judged[right], length_s, settings)
         if rank is not None and right - left > 1:
-            found.append(_Gap(rank, length_s, _middle(times, left, right)))
-    return sorted(found, key=lambda gap: (gap.rank, -gap.length_s, gap.middle))
+            found.append(_Gap(rank, length_s, _at_change(changes, left, right) or _middle(times, left, right)))
+    return sorted(found, key=lambda gap: (gap.rank, -gap.length_s, gap.look))
 
 
 def _looks_needed(gap: _Gap, settings: SamplingSettings) -> int:
@@ -244,17 +274,36 @@ def _first_pass(info: VideoInfo, settings: SamplingSettings, thumbnails: Thumbna
 
 
 def _landmarks(info: VideoInfo, settings: SamplingSettings, thumbnails: Thumbnails | None) -> tuple[int, ...]:
-    """Both ends; and a keyframe for every `max_gap_s` and the middle of every shot, no two neighbours alike. Sorted."""
+    """One frame of every stretch that looks alike, a keyframe where it has one near its middle, and the ends of the
+    video unless they are close to one. Sorted.
+
+    Without thumbnails both ends, and a keyframe for every `max_gap_s`.
+    """
     last = len(info.timestamps_s) - 1
     if last < 0:
         return ()
     keys = np.array(info.keyframes, dtype=np.intp)
-    spaced = keys[_nearest_to_ticks(_times(info)[keys], 1.0 / _gap_s(settings))]
-    found = {int(index) for index in spaced}
     if thumbnails:
-        found |= {shot.middle for shot in shots(thumbnails, settings.shot_change)}
-        found -= set(same_as(thumbnails, sorted(found), settings.same_below))
-    return tuple(sorted(found | {0, last}))
+        found = [_middlemost(stretch, keys) for stretch in stretches(thumbnails, settings.change)]
+        alike = same_as(thumbnails, found, settings.same_below)
+        return _with_ends([index for index in found if index not in alike], _times(info), _gap_s(settings) / 2.0)
+    spaced = keys[_nearest_to_ticks(_times(info)[keys], 1.0 / _gap_s(settings))]
+    return tuple(sorted({int(index) for index in spaced} | {0, last}))
+
+
+def _with_ends(landmarks: Sequence[int], times: Times, reach_s: float) -> tuple[int, ...]:
+    """The first and the last frame too, where they are farther than `reach_s` from a landmark."""
+    last = len(times) - 1
+    first = [0] if times[landmarks[0]] > reach_s + _SAME_TIME_S else []
+    end = [last] if times[last] - times[landmarks[-1]] > reach_s + _SAME_TIME_S else []
+    return tuple(dict.fromkeys([*first, *landmarks, *end]))
+
+
+def _middlemost(stretch: Shot, keyframes: NDArray[np.intp]) -> int:
+    """A keyframe in the middle half of the stretch, which decodes by itself; else its middle."""
+    near = (stretch.last - stretch.first) // 4
+    inside = keyframes[np.abs(keyframes - stretch.middle) <= near]
+    return int(inside[np.argmin(np.abs(inside - stretch.middle))]) if len(inside) else stretch.middle
 
 
 def _fill(times: Times, landmarks: Sequence[int], gap_s: float, room: int) -> list[int]:
@@ -284,6 +333,32 @@ def _middle(times: Times, left: int, right: int, *, at_s: float | None = None) -
     """The frame strictly between two others that is nearest to a time, by default halfway."""
     wanted = (times[left] + times[right]) / 2.0 if at_s is None else at_s
     return left + 1 + int(_nearest(times[left + 1 : right], np.array([wanted]))[0])
+
+
+_Change = tuple[float, int, int]
+"""How much two neighbouring thumbnails differ, and the frames that they are of."""
+
+
+def _changes(thumbnails: Thumbnails, least: float) -> tuple[_Change, ...]:
+    """The largest first."""
+    pairs = zip(_steps(thumbnails), pairwise(thumbnails.indices), strict=True)
+    return tuple(sorted(((step, a, b) for step, (a, b) in pairs if step >= least), reverse=True))
+
+
+def _at_change(changes: Sequence[_Change], left: int, right: int) -> int | None:
+    """The frame behind the largest change between two frames, else the one before it; None if nothing changes there."""
+    for _, before, after in changes:
+        if left <= before and after <= right:
+            if after < right:
+                return after
+            if before > left:
+                return before
+    return None
+
+
+def _steps(thumbnails: Thumbnails) -> list[float]:
+    """How much each thumbnail differs from the next, in the part that differs most."""
+    return [_local_difference(thumbnails.images, place, place + 1) for place in range(len(thumbnails.indices) - 1)]
 
 
 def _times(info: VideoInfo) -> Times:

@@ -44,6 +44,7 @@ class Watcher:
         self._clock = clock
         self._began_s = clock()
         self._rounds = 0
+        self._thumbnails: Thumbnails | None = None
         self._small: dict[int, NDArray[np.uint8]] = {}
         self._tried: set[int] = set()
         self.damaged: list[str] = []
@@ -57,10 +58,9 @@ class Watcher:
             MediaError: Not one frame can be read.
         """
         wanted = wants_thumbnails(self._source.info, self._settings)
-        thumbnails = None
         if wanted:
-            thumbnails = await asyncio.to_thread(self._thumbnails, wanted)
-        frames = await self._read(first_frames(self._source.info, self._settings, thumbnails), judged=())
+            self._thumbnails = await asyncio.to_thread(self._read_thumbnails, wanted)
+        frames = await self._read(first_frames(self._source.info, self._settings, self._thumbnails), judged=())
         if not frames:
             raise MediaError(self.damaged[0] if self.damaged else "the video has no frames")
         return frames
@@ -91,9 +91,9 @@ class Watcher:
         known = dict(suspicion)
         known |= {index: suspicion.get(judged) for index, judged in self.taken_over.items()}
         known |= {index: None for index in self._tried if index not in known}
-        return closer_frames(self._source.info, self._settings, known)
+        return closer_frames(self._source.info, self._settings, known, self._thumbnails)
 
-    def _thumbnails(self, wanted: Sequence[int]) -> Thumbnails | None:
+    def _read_thumbnails(self, wanted: Sequence[int]) -> Thumbnails | None:
         """None if none can be had: frames are then chosen without."""
         try:
             return self._source.thumbnails(wanted)

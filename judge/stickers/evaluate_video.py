@@ -25,7 +25,6 @@ from judge.types import Verdict
 
 STRATEGIES: Mapping[str, SamplingSettings] = {
     "adaptive": SamplingSettings(strategy="adaptive"),
-    "adaptive, 2 s": SamplingSettings(strategy="adaptive", max_gap_s=2.0),
     "uniform(5)": SamplingSettings(strategy="uniform", frames=5),
     "fps(10)": SamplingSettings(strategy="fps", rate_hz=10.0, max_frames=128, same_below=0.0),
     "fps(2)": SamplingSettings(strategy="fps", rate_hz=2.0),

@@ -22,6 +22,7 @@ from judge.media.sampling import (
     keyframes,
     same_as,
     shots,
+    stretches,
     thin,
     uniform,
     wants_thumbnails,
@@ -52,6 +53,13 @@ def steady(n: int, rate_hz: float, keys: Sequence[int] = (0,)) -> VideoInfo:
 def pictures(levels: Mapping[int, int]) -> Thumbnails:
     """Plain gray thumbnails: brightness 0..255 by frame."""
     return Thumbnails(tuple(levels), np.array([np.full((2, 4, 3), level) for level in levels.values()], dtype=np.uint8))
+
+
+def patches(levels: Mapping[int, int]) -> Thumbnails:
+    """Gray thumbnails with one bright part of the 6 x 8: its brightness 0..255 by frame."""
+    images = np.full((len(levels), 12, 16, 3), 100, dtype=np.uint8)
+    images[:, 4:6, 6:8] = np.array(list(levels.values()), dtype=np.uint8)[:, None, None, None]
+    return Thumbnails(tuple(levels), images)
 
 
 NOTHING = Thumbnails((), np.zeros((0, 2, 4, 3), dtype=np.uint8))
@@ -178,10 +186,11 @@ def test_thinning_keeps_both_ends() -> None:
     assert thin((3, 5), 9) == (3, 5)
 
 
-def test_thumbnails_are_wanted_four_a_gap_and_of_keyframes() -> None:
+def test_thumbnails_are_wanted_as_close_as_anything_is_looked_at_and_of_keyframes() -> None:
     info = steady(31, 10.0, [0, 13])
-    assert wants_thumbnails(info, sampling(strategy="shots")) == (0, 5, 10, 13, 15, 20, 25, 30)
-    assert wants_thumbnails(info, sampling(max_gap_s=4.0)) == (0, 10, 13, 20, 30)
+    assert wants_thumbnails(info, sampling(strategy="shots", finest_s=0.5)) == (0, 5, 10, 13, 15, 20, 25, 30)
+    assert wants_thumbnails(info, sampling(finest_s=1.0)) == (0, 10, 13, 20, 30)
+    assert wants_thumbnails(info, sampling()) == tuple(range(31))
     assert wants_thumbnails(video([]), sampling()) == ()
     for strategy in ("uniform", "fps", "every", "keyframes"):
         assert wants_thumbnails(info, sampling(strategy=strategy)) == ()
@@ -203,7 +212,7 @@ def test_each_strategy_by_its_name() -> None:
         "every": (0, 30, 60),
         "keyframes": (0, 33),
         "shots": (10, 45),
-        "adaptive": (0, 16, 33, 45, 60),
+        "adaptive": (10, 27, 45, 60),
     }
     found = {name: first_frames(info, sampling(strategy=name), seen) for name in STRATEGIES}
     assert found == expected
@@ -221,12 +230,46 @@ def test_the_first_pass_fills_gaps_evenly_between_landmarks() -> None:
     assert first_frames(info, sampling(max_gap_s=2.0)) == (0, 17, 33, 50, 70, 90)
 
 
-def test_the_first_pass_judges_no_two_landmarks_that_look_alike() -> None:
-    info = steady(61, 10.0, [0, 20, 40])
-    alike = pictures(dict.fromkeys(range(0, 61, 5), 90))
-    differing = pictures({index: 90 + index for index in range(0, 61, 5)})
-    assert first_frames(info, sampling(max_gap_s=20.0), alike) == (0, 60)
-    assert first_frames(info, sampling(max_gap_s=2.0, same_below=0.01), differing) == (0, 20, 30, 40, 60)
+def test_a_stretch_ends_where_one_part_of_the_picture_changes() -> None:
+    """A thing in one of 48 parts comes and goes: 0.01 of the whole picture, which is no cut."""
+    seen = patches({0: 10, 1: 12, 2: 11, 3: 90, 4: 91, 5: 90, 6: 12, 7: 11})
+    assert shots(seen, 0.02) == (Shot(0, 7, 3),)
+    assert stretches(seen, 0.06) == (Shot(0, 2, 1), Shot(3, 5, 4), Shot(6, 7, 6))
+    assert stretches(seen, 0.5) == (Shot(0, 7, 3),)
+    assert stretches(NOTHING, 0.06) == ()
+
+
+def test_what_moves_all_the_time_is_one_stretch() -> None:
+    seen = patches({0: 10, 1: 11, 2: 60, 3: 110, 4: 160, 5: 210, 6: 211})
+    assert stretches(seen, 0.06) == (Shot(0, 1, 0), Shot(2, 4, 3), Shot(5, 6, 5))
+
+
+def test_the_first_pass_looks_at_every_stretch_once_and_at_far_ends() -> None:
+    """A thing is there from 3 s to 3.5 s; within 2 s of a frame that is judged nothing else is looked at."""
+    info = steady(61, 10.0, [0, 33, 40])
+    seen = patches({index: 90 if 30 <= index < 35 else 10 for index in range(61)})
+    chosen = sampling(max_gap_s=4.0)
+    assert [(each.first, each.last) for each in stretches(seen, 0.06)] == [(0, 29), (30, 34), (35, 60)]
+    assert first_frames(info, chosen, seen) == (14, 33, 47)
+    assert first_frames(info, sampling(max_gap_s=2.0), seen) == (0, 14, 33, 47, 60)
+
+
+def test_a_slow_fade_is_one_stretch_with_looks_in_between() -> None:
+    info = steady(61, 10.0)
+    fade = pictures({index: 90 + index for index in range(61)})
+    assert first_frames(info, sampling(max_gap_s=20.0), fade) == (30,)
+    assert first_frames(info, sampling(max_gap_s=2.0), fade) == (0, 15, 30, 45, 60)
+
+
+def test_closer_looks_go_to_where_the_picture_changes() -> None:
+    """A thing comes at frame 33: the frame behind that moment is looked at, then the one before it."""
+    info = steady(61, 10.0)
+    seen = patches({index: 90 if index >= 33 else 10 for index in range(61)})
+    assert closer_frames(info, sampling(), {0: 0.0, 60: 0.9}) == (30,)
+    assert closer_frames(info, sampling(), {0: 0.0, 60: 0.9}, seen) == (33,)
+    assert closer_frames(info, sampling(), {0: 0.0, 33: 0.9, 60: 0.9}, seen) == (32,)
+    assert closer_frames(info, sampling(max_gap_s=5.0), {0: 0.0, 32: 0.0, 33: 0.9, 60: 0.9}, seen) == ()
+    assert closer_frames(info, sampling(), {0: 0.0, 20: 0.9, 60: 0.9}, seen) == (10,)
 
 
 def test_too_few_frames_to_keep_some_back_are_spread_evenly() -> None:
