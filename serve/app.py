@@ -17,6 +17,7 @@ from serve.assembly import build_context
 from serve.engine_replica import EngineReplica
 from serve.gateway import create_gateway
 from serve.judge_replica import JudgeReplica, RayBackend
+from serve.logs import configure_logs
 from serve.settings import ReplicaSettings, ServeSettings
 
 if TYPE_CHECKING:
@@ -36,10 +37,12 @@ class Gateway:
     """Speaks HTTP; Serve takes the application that it builds."""
 
     def __init__(self, settings: ServeSettings, judges: DeploymentHandle) -> None:  # type: ignore[type-arg]
-        self._context = build_context(settings, RayBackend(judges))
+        configure_logs(settings.telemetry.log_level)
+        self._settings = settings
+        self._judges = judges
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return create_gateway(self._context)
+        return create_gateway(build_context(self._settings, RayBackend(self._judges)))
 
 
 def build_app(settings: ServeSettings) -> Application:

@@ -7,16 +7,15 @@ from judge.config import EngineConfig
 from judge.engines.base import Engine
 from judge.engines.build import build_engine
 from serve.backend import Backend
-from serve.context import Context, Gate, OpenGate
-from serve.gate import KeyGate
+from serve.context import Context
+from serve.gate import build_gate
 from serve.service import JudgeService
 from serve.settings import ServeSettings
 
 
 def build_context(settings: ServeSettings, backend: Backend) -> Context:
     """What the routes share; the backend stays the caller's to close."""
-    gate: Gate = OpenGate() if settings.auth.mode == "open" else KeyGate(settings.auth)
-    return Context(settings=settings, backend=backend, gate=gate)
+    return Context(settings=settings, backend=backend, gate=build_gate(settings))
 
 
 async def build_service(settings: ServeSettings) -> JudgeService:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import signal
@@ -18,7 +17,8 @@ from rich.console import Console
 
 from judge.cli.options import override_engine
 from judge.config import load_settings
-from judge.errors import ConfigError, JudgeError
+from judge.errors import EngineError, JudgeError
+from serve.gate import build_gate
 from serve.settings import ServeSettings
 
 _EXAMPLES = """
@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
         app(args=list(argv), prog_name="judge serve", standalone_mode=False)
     except JudgeError as error:
         print(f"judge: {error}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, EngineError) else 2
     except typer.Exit as exit:
         return exit.exit_code
     except typer.Abort:
@@ -85,7 +85,7 @@ def start(  # noqa: PLR0917  (one parameter per option)
     settings = with_options(
         read_settings(config), host=host, port=port, model=model, engine=engine, constitution=constitution
     )
-    check(settings)
+    build_gate(settings)  # refuses what would be open to strangers, before anything is started
     run(settings, address)
 
 
@@ -128,29 +128,6 @@ def with_options(
     )
 
 
-def check(settings: ServeSettings) -> None:
-    """Refuse what would be open to strangers.
-
-    Raises:
-        ConfigError: Everybody may call, and the address is not a loopback one.
-    """
-    if settings.auth.mode == "open" and not is_loopback(settings.http.host):
-        raise ConfigError(
-            f"with auth.mode 'open' everybody who reaches {settings.http.host} could use the service",
-            hint="set auth.mode to keys and make one with `judge serve keys new NAME`, or listen on 127.0.0.1",
-        )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it; a name other than `localhost` is not looked up, and counts as no."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def run(settings: ServeSettings, address: str | None) -> None:
     """Start Ray and the application; return when a signal ends it.
 
@@ -169,18 +146,18 @@ def run(settings: ServeSettings, address: str | None) -> None:
 
     from serve.app import APP_NAME, build_app  # noqa: PLC0415
 
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
     ray.init(address=address, namespace=APP_NAME, **({} if address else _own_cluster()))
     try:
         ray_serve.start(http_options={"host": settings.http.host, "port": settings.http.port})
         ray_serve.run(build_app(settings), name=APP_NAME, route_prefix="/")
+        ended = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: ended.set())  # now: Ray puts its own handler in when it starts
         _greet(settings, messages)
         ended.wait()
         messages.print("ending: what is under way is finished first...", style="dim")
     except RuntimeError as error:
-        raise ConfigError("the service could not start", hint=_first_line(error)) from error
+        raise EngineError("the service could not start", hint=_first_line(error)) from error
     finally:
         if address is None:
             ray_serve.shutdown()  # type: ignore[no-untyped-call]

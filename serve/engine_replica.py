@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from judge.canary import check_at_start
@@ -30,6 +31,14 @@ class EngineDescription:
     notices: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class EngineLoad:
+    """Prompts of one replica: those it works on or has waiting, and those that ended, answered or not."""
+
+    under_way: int = 0
+    ended: int = 0
+
+
 class EngineReplica:
     """Answers prompts; calls that come at the same time are asked together."""
 
@@ -41,15 +50,17 @@ class EngineReplica:
         wait_s = batch_wait_ms / 1000.0
         together = config.name not in _BATCH_BY_THEMSELVES
         self._batcher = MicroBatcher(self._engine, wait_s=wait_s) if together else None
+        self._load = EngineLoad()
 
     async def describe(self) -> EngineDescription:
         return EngineDescription(self._engine.info, self._engine.capabilities, self._notices)
 
     async def choose(self, prompts: Sequence[Prompt], choices: Sequence[str] = YES_NO) -> list[ChoiceProbabilities]:
         """As `Engine.choose`."""
-        if self._batcher is not None:
-            return await self._batcher.choose(prompts, choices)
-        return await self._engine.choose(prompts, choices)
+        with self._counted(len(prompts)):
+            if self._batcher is not None:
+                return await self._batcher.choose(prompts, choices)
+            return await self._engine.choose(prompts, choices)
 
     async def generate(
         self,
@@ -60,9 +71,13 @@ class EngineReplica:
         json_schema: JsonSchema | None = None,
     ) -> list[Generation]:
         """As `Engine.generate`."""
-        return await self._engine.generate(
-            prompts, max_tokens=max_tokens, temperature=temperature, json_schema=json_schema
-        )
+        with self._counted(len(prompts)):
+            return await self._engine.generate(
+                prompts, max_tokens=max_tokens, temperature=temperature, json_schema=json_schema
+            )
+
+    async def load(self) -> EngineLoad:
+        return self._load
 
     async def check_health(self) -> None:
         """Asks the model something small. Raises `EngineError` if it does not answer."""
@@ -72,3 +87,11 @@ class EngineReplica:
 
     async def close(self) -> None:
         await self._engine.close()
+
+    @contextmanager
+    def _counted(self, n_prompts: int) -> Iterator[None]:
+        self._load = EngineLoad(self._load.under_way + n_prompts, self._load.ended)
+        try:
+            yield
+        finally:
+            self._load = EngineLoad(self._load.under_way - n_prompts, self._load.ended + n_prompts)
