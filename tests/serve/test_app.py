@@ -1,9 +1,10 @@
-"""The whole application on a real Ray: HTTP, two replicas of the embedded model, and what happens when parts of it die."""
+"""The whole application on a real Ray: HTTP, two replicas of the embedded model, and what happens when parts die."""
 
 from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
 import signal
 import socket
@@ -78,7 +79,9 @@ def copies(first_seed: int, count: int) -> list[tuple[Path, bytes]]:
 
 def process_of(role: str) -> int:
     """A process that holds a replica, as Ray titles it."""
-    found = subprocess.run(["pgrep", "-f", f"ray::ServeReplica:visual-judge:{role}"], capture_output=True, text=True)
+    found = subprocess.run(
+        ["pgrep", "-f", f"ray::ServeReplica:visual-judge:{role}"], capture_output=True, text=True, check=True
+    )
     return int(found.stdout.split()[0])
 
 
@@ -168,16 +171,14 @@ async def test_bad_media_is_refused_and_nothing_else(url: str) -> None:
 
 
 async def test_the_first_verdict_comes_before_the_slow_stages_end(url: str) -> None:
-    body = {"stream": True, "stages": {"vote": True}}
+    options = json.dumps({"stream": True, "stages": {"vote": True}})
     async with httpx.AsyncClient(base_url=url, timeout=120) as client:
-        files = {
-            "media": ("x.png", UNDECIDED.read_bytes()),
-            "options": (None, str(body).replace("'", '"').replace("True", "true")),
-        }
+        files = {"media": ("x.png", UNDECIDED.read_bytes()), "options": (None, options.encode())}
         response = await client.post("/v1/judge", files=files)
-    lines = [line for line in response.text.splitlines() if line]
-    assert '"final":false' in lines[0]
-    assert '"type":"done"' in lines[-1]
+    lines = [json.loads(line) for line in response.text.splitlines()]
+    assert [(line["type"], line["final"]) for line in lines[:1]] == [("verdict", False)]
+    assert [line["type"] for line in lines[-2:]] == ["verdict", "done"]
+    assert [line["final"] for line in lines].count(True) == 1
 
 
 async def test_when_the_queue_is_full_the_rest_is_refused_and_nothing_is_lost(
