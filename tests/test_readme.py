@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.forking import run_judge
+
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^\.venv/bin/judge (.+)$", TEXT, flags=re.MULTILINE)
@@ -29,7 +31,7 @@ def test_there_is_something_to_run() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_readme_succeeds(command: str) -> None:
-    result = _run(sys.executable, "-m", "judge.cli", *command.split())
+    result = run_judge(*command.split(), cwd=ROOT, timeout=280)
     assert (result.returncode, result.stdout.strip() != "") == (0, True), result.stderr
 
 

@@ -7,7 +7,6 @@ import itertools
 import json
 import math
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from judge.constitution import parse_constitution
 from judge.engines.scripted import ScriptedEngine
 from judge.errors import ConfigError
 from judge.types import Frame, Media, Message, Prompt, Usage
+from tests.forking import run_judge
 
 POLICY = parse_constitution(
     """
@@ -287,7 +287,7 @@ def test_a_missing_split_or_column_is_a_clear_error(tmp_path: Path) -> None:
 
 
 def ablate(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "judge.cli", *arguments], capture_output=True, text=True, check=False)
+    return run_judge(*arguments, timeout=280)
 
 
 def test_the_command_measures_the_embedded_model(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import yaml
 from judge.authoring import read_rules
 from judge.constitution import check_file, load_constitution
 from tests.engines.openai_server import JSON, ChatServer, Request, refusal, serve_chat, texts
+from tests.forking import run_judge
 
 TEXTS = ("No scary clowns.", "No wild dogs: never.")
 STATEMENTS = {
@@ -98,9 +99,7 @@ def command(folder: Path, name: str, source: str, out: str, *more: str) -> list[
 
 
 def run(folder: Path, name: str, source: str, out: str, *more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(folder, name, source, out, *more), capture_output=True, text=True, check=False, timeout=120
-    )
+    return run_judge(*command(folder, name, source, out, *more)[3:])
 
 
 def review(folder: Path, name: str) -> JSON:
@@ -243,11 +242,9 @@ def test_a_server_that_is_not_there(folder: Path, site: ChatServer) -> None:
 
 
 def test_the_embedded_model_is_refused_unless_it_is_asked_for(folder: Path) -> None:
-    base = [sys.executable, "-m", "judge.cli", "constitution", "objectify", str(folder / "rules.txt")]
+    base = ["constitution", "objectify", str(folder / "rules.txt")]
     for more in ([], ["--engine", "openai"]):
-        result = subprocess.run(
-            [*base, "--out", str(folder / "out.yaml"), *more], capture_output=True, text=True, check=False, timeout=120
-        )
+        result = run_judge(*base, "--out", str(folder / "out.yaml"), *more)
         assert result.returncode == 2
         assert "answers about sticker scenes only and cannot write policies (use --engine openai" in result.stderr
     assert not (folder / "out.yaml").exists()
@@ -256,9 +253,9 @@ def test_the_embedded_model_is_refused_unless_it_is_asked_for(folder: Path) -> N
 @pytest.mark.slow
 def test_the_embedded_model_on_request_settles_nothing_and_invents_no_score(folder: Path) -> None:
     (folder / "one.txt").write_text(TEXTS[0])
-    base = [sys.executable, "-m", "judge.cli", "constitution", "objectify", str(folder / "one.txt")]
+    base = ["constitution", "objectify", str(folder / "one.txt")]
     more = ["--out", str(folder / "out.yaml"), "--model", "stickers-vlm", "--max-tokens", "16", "--scorings", "1"]
-    result = subprocess.run([*base, *more], capture_output=True, text=True, check=False, timeout=240)
+    result = run_judge(*base, *more)
     assert result.returncode == 3, result.stderr
     assert "note: the embedded model answers about sticker scenes only" in result.stderr
     rules = review(folder, "out.review.yaml")["rules"].values()

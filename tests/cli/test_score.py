@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import struct
 import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -15,14 +14,14 @@ from PIL import Image
 from judge.assets import sample_media_path
 from judge.types import ScoreRow
 from tests.engines.openai_server import one_token, serve_chat
+from tests.forking import run_judge
 
 DEMO = sample_media_path("demo")
 HARMLESS, PHOTO = str(DEMO / "harmless-1.png"), str(DEMO / "photo-coffee.jpg")
 
 
 def judge(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "judge.cli", *arguments]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=240)
+    return run_judge(*arguments, stdin=stdin)
 
 
 def _rows(result: subprocess.CompletedProcess[str]) -> list[ScoreRow]:

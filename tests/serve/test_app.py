@@ -160,8 +160,8 @@ async def test_it_says_that_it_is_ready_and_which_model_answers(url: str) -> Non
 
 async def test_bad_media_is_refused_and_nothing_else(url: str) -> None:
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-        files = [("media", (name, data)) for name, data in
-                 (("a.png", PICTURES[0].read_bytes()), ("b.png", b"\x89PNG\r\n\x1a\nrubbish"), ("c.txt", b"words"))]  # fmt: skip
+        bad = {"b.png": b"\x89PNG\r\n\x1a\nrubbish", "c.txt": b"words"}
+        files = [("media", item) for item in [("a.png", PICTURES[0].read_bytes()), *bad.items()]]
         many = await client.post("/v1/judge", files=files)
         one = await post(client, b"\x89PNG\r\n\x1a\nrubbish")
     rows = many.json()["results"]
