@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -85,13 +85,6 @@ def process_of(role: str) -> int:
     return int(found.stdout.split()[0])
 
 
-async def until(reached: Callable[[], bool], limit_s: float = 120.0) -> None:
-    ends_at = time.monotonic() + limit_s
-    while not reached():
-        assert time.monotonic() < ends_at, "it never came to that"
-        await asyncio.sleep(0.3)
-
-
 async def post(client: httpx.AsyncClient, data: bytes) -> httpx.Response:
     return await client.post("/v1/judge", files={"media": ("x.png", data)})
 
@@ -128,9 +121,9 @@ def check_each(answers: list[tuple[Path, httpx.Response]], expected: dict[Path, 
     """Right, or a clear refusal; returns how many are right."""
     right = 0
     for path, response in answers:
-        if response.status_code == 503:
-            assert response.json()["error"]["code"] == "engine_unavailable"
-            assert int(response.headers["Retry-After"]) >= 1
+        if response.status_code in (503, 504):
+            code = {503: "engine_unavailable", 504: "deadline_exceeded"}[response.status_code]
+            assert response.json()["error"]["code"] == code
             continue
         assert response.status_code == 200, response.text
         verdict = Verdict.model_validate(response.json()["results"][0]["verdict"])
@@ -234,9 +227,12 @@ async def test_a_dying_engine_costs_no_wrong_verdict(url: str, expected: dict[Pa
 
 
 async def test_a_dying_judge_costs_no_wrong_verdict(url: str, expected: dict[Path, Verdict]) -> None:
+    """The only one: callers wait for the next, or are told that their time is over."""
     answers = await under_load(url, 3000, "judge")
     assert len(answers) == 24
-    check_each(answers, expected)
+    assert check_each(answers, expected) > 0
     async with httpx.AsyncClient(base_url=url, timeout=180) as client:
-        last = [(path, await post(client, data)) for path, data in copies(4000, 2)]
-    assert check_each(last, expected) == 2
+        while (await post(client, noise(int(time.monotonic() * 1000)))).status_code != 200:
+            await asyncio.sleep(1.0)
+        again = [(path, await post(client, data)) for path, data in copies(4000, 2)]
+    assert check_each(again, expected) == 2
