@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -146,16 +147,16 @@ def run(settings: ServeSettings, address: str | None) -> None:
 
     from serve.app import APP_NAME, build_app  # noqa: PLC0415
 
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     ray.init(address=address, namespace=APP_NAME, **({} if address else _own_cluster()))
+    _end_on_signals()  # after Ray has put in handlers of its own
     try:
         ray_serve.start(http_options={"host": settings.http.host, "port": settings.http.port})
         ray_serve.run(build_app(settings), name=APP_NAME, route_prefix="/")
-        ended = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: ended.set())  # now: Ray puts its own handler in when it starts
         _greet(settings, messages)
-        ended.wait()
-        messages.print("ending: what is under way is finished first...", style="dim")
+        threading.Event().wait()
+    except _Ended:
+        messages.print("ending: what is under way is finished first (once more ends it at once)...", style="dim")
     except RuntimeError as error:
         raise EngineError("the service could not start", hint=_first_line(error)) from error
     finally:
@@ -164,6 +165,22 @@ def run(settings: ServeSettings, address: str | None) -> None:
             ray.shutdown()
         else:
             ray_serve.delete(APP_NAME)
+
+
+class _Ended(BaseException):
+    """A signal asked for the end."""
+
+
+def _end_on_signals() -> None:
+    """The first SIGINT or SIGTERM raises `_Ended`; the next one kills."""
+
+    def end(*_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        raise _Ended
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
 
 
 def _own_cluster() -> dict[str, Any]:
