@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fastapi import Request
 from starlette.requests import HTTPConnection
@@ -16,6 +16,9 @@ from judge.constitution import Constitution, load_constitution
 from judge.errors import ConfigError, did_you_mean
 from serve.backend import Backend
 from serve.settings import Scope, ServeSettings
+
+if TYPE_CHECKING:
+    from serve.store.opening import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +92,11 @@ class Policies(Protocol):
 
         Raises:
             ConstitutionError: The text is not valid, or its name is another one.
-            ConfigError: There is this version with another content.
+            Conflict: There is this version with another content.
         """
+
+    async def activate(self, name: str, version: str) -> PolicyVersion:
+        """Make a version the active one. Raises `ConfigError` if there is none."""
 
 
 class BuiltInPolicies:
@@ -120,6 +126,9 @@ class BuiltInPolicies:
     async def put(self, name: str, text: str) -> PolicyVersion:
         raise ConfigError("constitutions cannot be changed here", hint="configure a store")
 
+    async def activate(self, name: str, version: str) -> PolicyVersion:
+        raise ConfigError("constitutions cannot be changed here", hint="configure a store")
+
 
 class VerdictArchive(Protocol):
     """Results that were kept because a request asked for it."""
@@ -136,6 +145,7 @@ class Context:
 
     Attributes:
         archive: None = verdicts are not kept.
+        store: What `policies` and `archive` lie in; None = nothing is remembered, and there are no video jobs.
     """
 
     settings: ServeSettings
@@ -143,3 +153,4 @@ class Context:
     policies: Policies = field(default_factory=BuiltInPolicies)
     gate: Gate = field(default_factory=OpenGate)
     archive: VerdictArchive | None = None
+    store: Store | None = None
