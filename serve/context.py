@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -81,6 +82,9 @@ class Policies(Protocol):
     async def get(self, name: str, version: str | None = None) -> Constitution:
         """Raises `ConfigError` if there is none."""
 
+    async def find(self, name: str, version: str | None = None) -> PolicyVersion:
+        """What is known of a version. Raises `ConfigError` if there is none."""
+
     async def text(self, name: str, version: str | None = None) -> str:
         """The YAML it was read from. Raises `ConfigError` if there is none."""
 
@@ -109,19 +113,22 @@ class BuiltInPolicies:
         if name not in constitution_names():
             raise ConfigError(f"unknown constitution '{name}'", hint=did_you_mean(name, constitution_names()))
         if name not in self._loaded:
-            self._loaded[name] = load_constitution(constitution_path(name))
+            self._loaded[name] = await asyncio.to_thread(load_constitution, constitution_path(name))
         found = self._loaded[name]
         if version not in (None, found.version):
             raise ConfigError(f"constitution '{name}' has no version '{version}'", hint=f"there is {found.version}")
         return found
+
+    async def find(self, name: str, version: str | None = None) -> PolicyVersion:
+        found = await self.get(name, version)
+        return PolicyVersion(found.name, found.version, found.digest, True, None)
 
     async def text(self, name: str, version: str | None = None) -> str:
         await self.get(name, version)
         return constitution_path(name).read_text(encoding="utf-8")
 
     async def versions(self) -> Sequence[PolicyVersion]:
-        loaded = [await self.get(name) for name in constitution_names()]
-        return [PolicyVersion(each.name, each.version, each.digest, True, None) for each in loaded]
+        return [await self.find(name) for name in constitution_names()]
 
     async def put(self, name: str, text: str) -> PolicyVersion:
         raise ConfigError("constitutions cannot be changed here", hint="configure a store")

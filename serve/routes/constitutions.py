@@ -65,14 +65,10 @@ def router(context: Context) -> APIRouter:
 
 async def _found(context: Context, name: str, version: str | None) -> PolicyVersion:
     """Raises `ApiError` 404."""
-    for each in await context.policies.versions():
-        if each.name == name and (each.version == version or (version is None and each.active)):
-            return each
     try:
-        await context.policies.get(name, version)
+        return await context.policies.find(name, version)
     except ConfigError as error:
         raise ApiError(404, "not_found", error.message, type="not_found_error", hint=error.hint) from error
-    raise ApiError(404, "not_found", "there is no such constitution", type="not_found_error")
 
 
 async def _text(request: Request) -> str:

@@ -24,7 +24,7 @@ from serve.problems import Conflict, Overloaded
 from serve.store.database import Database
 from serve.store.deliveries import Message, delivery_row
 from serve.store.models import DeliveryRow, JobRow, VerdictRow
-from serve.store.verdicts import read_verdict, verdict_row
+from serve.store.verdicts import is_id, read_verdict, verdict_row
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
@@ -214,7 +214,7 @@ def _known(session: Session, key_id: str, client_token: str | None, request_dige
 
 
 def _find(session: Session, key_id: str, id: str) -> JobStatus | None:
-    row = session.get(JobRow, id)
+    row = session.get(JobRow, id) if is_id(id) else None
     if row is None or row.key_id != key_id:
         return None
     return _status(row, read_verdict(session, key_id, row.verdict_id) if row.verdict_id else None)
@@ -285,6 +285,8 @@ def _end(session: Session, job: ClaimedJob, end: End) -> bool:
 
 
 def _cancel_or_delete(session: Session, key_id: str, id: str) -> JobStatus | None:
+    if not is_id(id):
+        return None
     row = session.scalar(select(JobRow).where(JobRow.id == id, JobRow.key_id == key_id).with_for_update())
     if row is None:
         return None

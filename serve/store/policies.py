@@ -16,6 +16,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from judge.assets import constitution_names
 from judge.constitution import Constitution, InvalidConstitution, Problem, parse_constitution
 from judge.errors import ConfigError, did_you_mean, quoted
 from serve.context import BuiltInPolicies, PolicyVersion
@@ -24,6 +25,7 @@ from serve.store.database import Database
 from serve.store.models import ConstitutionRow
 
 _MOST_PARSED = 64
+_LONGEST_VERSION = 200
 
 
 class StoredPolicies:
@@ -40,7 +42,7 @@ class StoredPolicies:
 
     async def get(self, name: str, version: str | None = None) -> Constitution:
         """As `Policies.get`."""
-        found = await self._find(name, version)
+        found = await self.find(name, version)
         if found.created_at is None:
             return await self._built_in.get(name)
         if found.digest not in self._parsed:
@@ -55,19 +57,14 @@ class StoredPolicies:
 
     async def text(self, name: str, version: str | None = None) -> str:
         """As `Policies.text`."""
-        found = await self._find(name, version)
+        found = await self.find(name, version)
         if found.created_at is None:
             return await self._built_in.text(name)
         return await self._database.read(lambda session: _text(session, found))
 
     async def versions(self) -> Sequence[PolicyVersion]:
         """As `Policies.versions`."""
-        async with self._looking:
-            if self._seen_at_s is None or time.monotonic() - self._seen_at_s > self._look_again_s:
-                looked_at_s = time.monotonic()
-                self._seen = _merged(await self._built_in.versions(), await self._database.read(_stored))
-                self._seen_at_s = looked_at_s
-            return self._seen
+        return _merged(await self._built_in.versions(), await self._stored())
 
     async def put(self, name: str, text: str) -> PolicyVersion:
         """As `Policies.put`."""
@@ -75,17 +72,15 @@ class StoredPolicies:
         if new.name != name:
             problem = Problem(f"is named {quoted(new.name)}, not {quoted(name)}", fix="use the same name", source=name)
             raise InvalidConstitution([problem])
-        if len(new.version) > 200 or "@" in new.version:
-            problem = Problem(
-                "'version' cannot be kept", fix="at most 200 characters, and no @", path=("version",), source=name
-            )
-            raise InvalidConstitution([problem])
+        if len(new.version) > _LONGEST_VERSION or "@" in new.version or not new.version.isprintable():
+            fix = f"at most {_LONGEST_VERSION} characters that can be printed, and no @"
+            raise InvalidConstitution([Problem("'version' cannot be kept", fix=fix, source=name)])
         self._forget()
-        known = next((each for each in await self.versions() if (each.name, each.version) == (name, new.version)), None)
+        known = next((each for each in await self._of_name(name) if each.version == new.version), None)
         if known is None:
             await self._database.write(lambda session: _add(session, new, text))
             self._forget()
-            known = await self._find(name, new.version)
+            known = await self.find(name, new.version)
         if known.digest != new.digest:
             raise Conflict(
                 f"there is a version {quoted(new.version)} of '{name}' with another content",
@@ -95,24 +90,37 @@ class StoredPolicies:
 
     async def activate(self, name: str, version: str) -> PolicyVersion:
         """As `Policies.activate`."""
-        await self._find(name, version)
+        await self.find(name, version)
         await self._database.write(lambda session: _activate(session, name, version))
         self._forget()
-        return await self._find(name, version)
+        return await self.find(name, version)
 
-    async def _find(self, name: str, version: str | None) -> PolicyVersion:
-        versions = await self.versions()
-        of_name = [each for each in versions if each.name == name]
+    async def find(self, name: str, version: str | None = None) -> PolicyVersion:
+        """As `Policies.find`."""
+        of_name = await self._of_name(name)
         if not of_name:
-            known = sorted({each.name for each in versions})
+            known = sorted({*constitution_names(), *(each.name for each in await self._stored())})
             raise ConfigError(f"unknown constitution {quoted(name)}", hint=did_you_mean(name, known))
         for each in of_name:
             if each.version == version or (version is None and each.active):
                 return each
-        known = [each.version for each in of_name]
-        raise ConfigError(
-            f"constitution '{name}' has no version {quoted(version or '')}", hint=f"there is {', '.join(known[:10])}"
-        )
+        newest = ", ".join(each.version for each in of_name[:10])
+        raise ConfigError(f"constitution '{name}' has no version {quoted(version or '')}", hint=f"there is {newest}")
+
+    async def _of_name(self, name: str) -> Sequence[PolicyVersion]:
+        """Newest first. Reads no other one of the installation."""
+        stored = [each for each in await self._stored() if each.name == name]
+        built_in = [await self._built_in.find(name)] if name in constitution_names() else []
+        return _merged(built_in, stored)
+
+    async def _stored(self) -> Sequence[PolicyVersion]:
+        """Those of the database, as they were a moment ago at most."""
+        async with self._looking:
+            if self._seen_at_s is None or time.monotonic() - self._seen_at_s > self._look_again_s:
+                looked_at_s = time.monotonic()
+                self._seen = await self._database.read(_stored)
+                self._seen_at_s = looked_at_s
+            return self._seen
 
     def _forget(self) -> None:
         self._seen_at_s = None

@@ -34,6 +34,11 @@ def verdict_row(key_id: str, result: JudgeResult, at_s: float) -> VerdictRow:
     )  # fmt: skip
 
 
+def is_id(text: str) -> bool:
+    """Whether it may be an id of ours: some databases refuse to look for others, e.g. with a NUL in them."""
+    return text.isascii() and text.isalnum()
+
+
 def read_verdict(session: Session, key_id: str, id: str) -> JudgeResult | None:
-    row = session.get(VerdictRow, id)
+    row = session.get(VerdictRow, id) if is_id(id) else None
     return None if row is None or row.key_id != key_id else JudgeResult.model_validate_json(row.body)
