@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from judge.errors import MediaError, quoted
+from judge.errors import quoted
 from judge.media.reference import InlineMedia
 from judge.media.signature import sniff
 from serve.problems import ApiError
@@ -72,11 +72,10 @@ async def _read_form(request: Request, http: HttpSettings) -> tuple[VideoJobOpti
 
 def _check_video(data: bytes) -> None:
     """Refuse at once what no worker could read."""
-    try:
-        kind = sniff(data).kind
-    except MediaError as error:
-        raise ApiError(422, error.code, error.message, hint=error.hint, param="Video") from error
-    if kind != "video":
+    kind = sniff(data).kind
+    if kind not in ("video", "image"):
+        raise ApiError(422, "not_a_video", "this is not a video that can be read", param="Video")
+    if kind == "image":
         raise ApiError(
             422, "not_a_video", "this is a picture, not a video", hint="use POST /v1/judge", param="Video"
         )  # fmt: skip
