@@ -21,6 +21,7 @@ from judge.config import load_settings
 from judge.errors import EngineError, JudgeError
 from serve.gate import build_gate
 from serve.settings import ServeSettings
+from serve.store.command import add_store_commands
 
 _EXAMPLES = """
 Examples:
@@ -35,6 +36,8 @@ Examples:
 
   judge serve schema > settings.schema.json
 
+  judge serve keys new my-app --scope judge
+
 Ctrl-C or SIGTERM ends it: what is under way is finished first, nothing new is taken.
 Exit codes: 0 ended as it was told; 2 wrong usage or settings; 1 it could not start.
 """
@@ -44,6 +47,8 @@ app = typer.Typer(
     help="Serve verdicts over HTTP.", epilog=_EXAMPLES, add_completion=False, pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )  # fmt: skip
+
+add_store_commands(app)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from fastapi import APIRouter
 
 from serve.context import Context
-from serve.routes import health, judging, litellm, models, moderations
+from serve.routes import constitutions, health, jobs, judging, litellm, models, moderations
 
 ROUTERS: tuple[Callable[[Context], APIRouter], ...] = (
-    health.router, models.router, judging.router, moderations.router, litellm.router,
+    health.router, models.router, judging.router, moderations.router, litellm.router, constitutions.router,
+    jobs.router,
 )  # fmt: skip
 """Every router of the application."""
