@@ -11,11 +11,12 @@ from serve.context import Context
 from serve.gate import build_gate
 from serve.service import JudgeService
 from serve.settings import ServeSettings
+from serve.telemetry import with_telemetry
 
 
 def build_context(settings: ServeSettings, backend: Backend) -> Context:
     """What the routes share; the backend stays the caller's to close."""
-    return Context(settings=settings, backend=backend, gate=build_gate(settings))
+    return with_telemetry(Context(settings=settings, backend=backend, gate=build_gate(settings)))
 
 
 async def build_service(settings: ServeSettings) -> JudgeService:

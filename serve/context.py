@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fastapi import Request
 from starlette.requests import HTTPConnection
@@ -16,6 +16,9 @@ from judge.constitution import Constitution, load_constitution
 from judge.errors import ConfigError, did_you_mean
 from serve.backend import Backend
 from serve.settings import Scope, ServeSettings
+
+if TYPE_CHECKING:
+    from serve.telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,7 @@ class Context:
 
     Attributes:
         archive: None = verdicts are not kept.
+        telemetry: Metrics and traces; see `serve.telemetry.with_telemetry`.
     """
 
     settings: ServeSettings
@@ -143,3 +147,4 @@ class Context:
     policies: Policies = field(default_factory=BuiltInPolicies)
     gate: Gate = field(default_factory=OpenGate)
     archive: VerdictArchive | None = None
+    telemetry: Telemetry | None = None

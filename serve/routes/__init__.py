@@ -7,9 +7,9 @@ from collections.abc import Callable
 from fastapi import APIRouter
 
 from serve.context import Context
-from serve.routes import health, judging, litellm, models, moderations
+from serve.routes import health, judging, litellm, metrics, models, moderations
 
 ROUTERS: tuple[Callable[[Context], APIRouter], ...] = (
-    health.router, models.router, judging.router, moderations.router, litellm.router,
+    health.router, models.router, judging.router, moderations.router, litellm.router, metrics.router,
 )  # fmt: skip
 """Every router of the application."""
