@@ -12,6 +12,7 @@ from serve.gate import build_gate
 from serve.service import JudgeService
 from serve.settings import ServeSettings
 from serve.store.opening import open_store
+from serve.telemetry import with_telemetry
 
 
 def build_context(settings: ServeSettings, backend: Backend) -> Context:
@@ -22,10 +23,11 @@ def build_context(settings: ServeSettings, backend: Backend) -> Context:
         StoreError: The store cannot be reached.
     """
     store = open_store(settings.store)
-    return Context(
+    context = Context(
         settings=settings, backend=backend, policies=store.policies, gate=build_gate(settings, store.keys),
         archive=store.verdicts if settings.store.keep_verdicts else None, store=store,
     )  # fmt: skip
+    return with_telemetry(context)
 
 
 async def build_service(settings: ServeSettings) -> JudgeService:

@@ -20,6 +20,7 @@ from serve.settings import Scope, ServeSettings
 
 if TYPE_CHECKING:
     from serve.store.opening import Store
+    from serve.telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,7 @@ class Context:
     Attributes:
         archive: None = verdicts are not kept.
         store: What `policies` and `archive` lie in; None = nothing is remembered, and there are no video jobs.
+        telemetry: Metrics and traces; see `serve.telemetry.with_telemetry`.
     """
 
     settings: ServeSettings
@@ -161,3 +163,4 @@ class Context:
     gate: Gate = field(default_factory=OpenGate)
     archive: VerdictArchive | None = None
     store: Store | None = None
+    telemetry: Telemetry | None = None

@@ -50,6 +50,8 @@ def create_gateway(context: Context) -> FastAPI:
             expose_headers=["X-Request-Id", "Retry-After"],
         )  # fmt: skip
     app.add_middleware(Outermost)
+    if context.telemetry is not None:
+        context.telemetry.observe(app)
     return app
 
 
