@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fastapi import APIRouter
 
 from serve.context import Context
-from serve.routes import judging
+from serve.routes import judging, page
 
-ROUTERS: tuple[Callable[[Context], APIRouter], ...] = (judging.router,)
+ROUTERS: tuple[Callable[[Context], APIRouter], ...] = (judging.router, page.router)
 """Every router of the application."""
