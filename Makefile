@@ -5,6 +5,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 VLLM_STAMP := $(VENV)/.installed-vllm
+# How many processes run the tests at the same time; `make test WORKERS=4` on a larger machine.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations 25
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-vllm demo test check format
@@ -30,14 +33,14 @@ demo: setup  ## judge the committed sample pictures and clips with the embedded 
 	$(BIN)/judge score judge/stickers/samples/clips --report out/clips.html
 
 test: setup-vllm  ## run all tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: setup-vllm  ## format, lint, types, import layers, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 format: setup  ## format and mend what can be mended
 	$(BIN)/ruff format .
