@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,15 +11,12 @@ import yaml
 from judge.assets import sample_media_path
 from judge.canary import CanaryReport, load_record
 from judge.types import ScoreRow
+from tests.cli.running import judge
 from tests.engines.openai_server import one_token, serve_chat
 from tests.forking import run_judge
 
 HARMLESS = str(sample_media_path("demo/harmless-1.png"))
 CAT = "There is a cat."
-
-
-def judge(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return run_judge(*arguments)
 
 
 @pytest.fixture

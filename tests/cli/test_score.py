@@ -1,18 +1,19 @@
-"""`judge score` as a person runs it: the real command, the real embedded model, real files."""
+"""`judge score` as a person runs it: the real embedded model, real files."""
 
 from __future__ import annotations
 
 import json
 import struct
-import subprocess
 import zlib
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from PIL import Image
 
 from judge.assets import sample_media_path
 from judge.types import ScoreRow
+from tests.cli.running import judge
 from tests.engines.openai_server import one_token, serve_chat
 from tests.forking import run_judge
 
@@ -20,11 +21,7 @@ DEMO = sample_media_path("demo")
 HARMLESS, PHOTO = str(DEMO / "harmless-1.png"), str(DEMO / "photo-coffee.jpg")
 
 
-def judge(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return run_judge(*arguments, stdin=stdin)
-
-
-def _rows(result: subprocess.CompletedProcess[str]) -> list[ScoreRow]:
+def _rows(result: CompletedProcess[str]) -> list[ScoreRow]:
     return [ScoreRow.model_validate_json(line) for line in result.stdout.splitlines()]
 
 
