@@ -18,7 +18,6 @@ from judge.authoring import read_rules
 from judge.constitution import check_file, load_constitution
 from tests.cli.running import judge
 from tests.engines.openai_server import JSON, ChatServer, Request, refusal, serve_chat, texts
-from tests.forking import run_judge
 
 TEXTS = ("No scary clowns.", "No wild dogs: never.")
 STATEMENTS = {

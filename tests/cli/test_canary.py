@@ -13,7 +13,6 @@ from judge.canary import CanaryReport, load_record
 from judge.types import ScoreRow
 from tests.cli.running import judge
 from tests.engines.openai_server import one_token, serve_chat
-from tests.forking import run_judge
 
 HARMLESS = str(sample_media_path("demo/harmless-1.png"))
 CAT = "There is a cat."

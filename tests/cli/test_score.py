@@ -15,7 +15,6 @@ from judge.assets import sample_media_path
 from judge.types import ScoreRow
 from tests.cli.running import judge
 from tests.engines.openai_server import one_token, serve_chat
-from tests.forking import run_judge
 
 DEMO = sample_media_path("demo")
 HARMLESS, PHOTO = str(DEMO / "harmless-1.png"), str(DEMO / "photo-coffee.jpg")
