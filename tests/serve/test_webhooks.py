@@ -213,7 +213,7 @@ async def test_an_attempt_under_which_the_service_ended_is_made_again(tmp_path: 
                 await until(settled(context))
             # As if it had ended after the message was sent, before that was written.
             database = store_of(context).database
-            database.write_now(lambda session: _forget(session))
+            database.write_now(_forget)
             (claimed,) = await store_of(context).deliveries.claim(0.05, (), 5)
             assert claimed.attempt == 1
             async with working(context, local_network()):
