@@ -107,7 +107,11 @@ def deliveries(context: Context) -> list[tuple[str, int, str]]:
 
 
 def settled(context: Context, n: int = 1) -> Callable[[], bool]:
-    return lambda: [state for state, *_ in deliveries(context)].count("pending") == 0 and len(deliveries(context)) == n
+    def all_ended() -> bool:
+        states = [state for state, *_ in deliveries(context)]
+        return len(states) == n and "pending" not in states
+
+    return all_ended
 
 
 def check_signature(received: Received) -> None:
