@@ -84,8 +84,8 @@ class WebhookSender:
     async def _deliver(self, delivery: Delivery, threads: ThreadPoolExecutor) -> None:
         try:
             await self._attempt(delivery, threads)
-        except StoreError:  # it is due again when the lease ends: the receiver knows the id
-            _LOG.exception("what became of webhook %s cannot be written", delivery.id)
+        except Exception:  # due again when the lease ends, but not for ever: the attempt is counted
+            _LOG.exception("what became of webhook %s is not known", delivery.id)
 
     async def _attempt(self, delivery: Delivery, threads: ThreadPoolExecutor) -> None:
         try:
@@ -159,6 +159,8 @@ def check_webhook_url(url: str, settings: WebhookSettings) -> str:
         raise _refused("the WebhookUrl is not a URL") from error
     if parsed.scheme not in ("http", "https") or parsed.userinfo or "%" in host:
         raise _refused("the WebhookUrl must be http or https, without user name and password")
+    if parsed.port is not None and not 0 < parsed.port < 2**16:
+        raise _refused("the WebhookUrl has no valid port")
     if not host_allowed(host, settings.hosts):
         raise _refused(f"host {quoted(host)} is not on the list of hosts that may be told")
     return parsed.netloc.decode("ascii")

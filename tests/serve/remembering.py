@@ -12,13 +12,17 @@ from typing import Any
 import httpx
 from sqlalchemy import func, select
 
+from judge.client.wire import JudgeResult
 from judge.config import JudgeConfig
 from judge.engines.scripted import ScriptedEngine
 from judge.media.dial import PUBLIC_INTERNET, Network
+from judge.media.reference import InlineMedia
 from serve.assembly import build_context
 from serve.backend import Backend, Reply, Work
 from serve.context import Context
 from serve.jobs.running import start_jobs
+from serve.routes.judging import to_result
+from serve.running import last_reply
 from serve.service import JudgeService
 from serve.store.models import Base
 from serve.store.opening import Store
@@ -98,6 +102,12 @@ async def until(found: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not found():
             await asyncio.sleep(0.02)
+
+
+async def result_in(context: Context) -> JudgeResult:
+    """What the service says of a clip."""
+    work = Work(InlineMedia(data=video()), "clip", await context.policies.get("stickers"))
+    return to_result(await last_reply(context.backend, work), explain=True)
 
 
 class FailingBackend(JudgeService):

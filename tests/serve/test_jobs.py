@@ -17,16 +17,10 @@ import pytest
 from sqlalchemy import select
 
 from judge.assets import sample_media_path
-from judge.client.wire import JudgeResult
 from judge.engines.scripted import ScriptedEngine
 from judge.errors import EngineError
-from judge.media.reference import InlineMedia
-from serve.backend import Work
-from serve.context import Context
 from serve.jobs.runner import died_too_often
 from serve.problems import DeadlineExceeded, Overloaded
-from serve.routes.judging import to_result
-from serve.running import last_reply
 from serve.store.jobs import End
 from serve.store.models import JobRow, VerdictRow
 from serve.store.opening import Store
@@ -50,6 +44,7 @@ from .remembering import (
     count,
     ended,
     remembering,
+    result_in,
     started,
     store_of,
     submit,
@@ -439,8 +434,3 @@ def state(store: Store, id: str) -> tuple[str, int]:
     query = select(JobRow.state, JobRow.attempts).where(JobRow.id == id)
     found, attempts = store.database.read_now(lambda session: session.execute(query).one())
     return found, attempts
-
-
-async def result_in(context: Context) -> JudgeResult:
-    work = Work(InlineMedia(data=video()), "clip", await context.policies.get("stickers"))
-    return to_result(await last_reply(context.backend, work), explain=True)
