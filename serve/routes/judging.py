@@ -111,7 +111,7 @@ async def stream_lines(
     following = asyncio.create_task(follow_all())
     try:
         while (line := await lines.get()) is not None:
-            yield line.model_dump_json(exclude_none=True).encode() + b"\n"
+            yield line.model_dump_json().encode() + b"\n"
     finally:
         following.cancel()
 
