@@ -8,12 +8,12 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 BINARY = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _FLAGS = (
@@ -53,7 +53,8 @@ class Tab:
         self._browser = browser
         opened = httpx.put(f"http://{browser}/json/new?about:blank", trust_env=False).json()
         self._id = opened["id"]
-        self._socket: ClientConnection = connect(opened["webSocketDebuggerUrl"], max_size=None, proxy=None)
+        self._closing = ExitStack()
+        self._socket = self._closing.enter_context(connect(opened["webSocketDebuggerUrl"], max_size=None, proxy=None))
         self._numbers = itertools.count(1)
         self.console: list[str] = []
         self.requests: list[dict[str, Any]] = []
@@ -64,7 +65,7 @@ class Tab:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._socket.close()
+        self._closing.close()
         httpx.get(f"http://{self._browser}/json/close/{self._id}", trust_env=False)
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
