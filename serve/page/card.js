@@ -107,9 +107,17 @@ export class Card {
     this.fillPictures(place);
   }
 
+  /** The answer in one line, where the service did not draw it. */
+  showPlain(result, final, problem) {
+    const line = Object.assign(document.createElement("p"), { className: "outcome", textContent: plain(summary(result)) });
+    const why = Object.assign(document.createElement("p"), { className: "why" });
+    why.textContent = `It could not be drawn: ${plain(problem.message)} Everything is in the raw JSON.`;
+    this.part("verdict").replaceChildren(line, why);
+    this.part("verdict").classList.toggle("preliminary", !final);
+  }
+
   fillPictures(place) {
-    const pictures = place.querySelectorAll("img[data-picture]");
-    for (const picture of pictures) {
+    for (const picture of place.querySelectorAll("img[data-picture]")) {
       if (this.file.type.startsWith("video/")) picture.remove();
       else picture.src = this.url;
     }
@@ -122,7 +130,8 @@ export class Card {
     if (problem.retryAfter) lines.push(["span", `Try again after ${problem.retryAfter} s.`]);
     if (this.result) lines.push(["span", "What is below was known before, and may be incomplete."]);
     if (problem.requestId) lines.push(["small", `Request ${problem.requestId}${problem.code ? ` · ${problem.code}` : ""}`]);
-    box.replaceChildren(...lines.map(([tag, text]) => Object.assign(document.createElement(tag), { textContent: text })));
+    const element = ([tag, text]) => Object.assign(document.createElement(tag), { textContent: plain(text) });
+    box.replaceChildren(...lines.map(element));
     box.hidden = false;
     this.end(this.result ? "incomplete" : "no verdict");
   }

@@ -56,6 +56,8 @@ async function* lines(response, requestId) {
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(BROKEN_OFF, { hint: "judge it again", requestId });
+  } finally {
+    reader.cancel().catch(() => {}); // the service ends its work when nobody listens
   }
 }
 

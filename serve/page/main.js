@@ -71,10 +71,19 @@ async function show(card) {
     card.note(line.result, line.final, (performance.now() - began) / 1000);
     announce(`${card.name}: ${line.final ? "" : "first answer, "}${plain(summary(line.result))}.`);
     last = line;
-    card.show(await draw(line.result, card.key, signal), line.final);
+    await place(card, line);
   }
   if (!last?.final) throw new Problem("The service gave no final answer.", { hint: "judge it again" });
   card.end("final");
+}
+
+async function place(card, line) {
+  try {
+    card.show(await draw(line.result, card.key, card.abort.signal), line.final);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    card.showPlain(line.result, line.final, error);
+  }
 }
 
 function failed(card, problem) {
@@ -136,14 +145,18 @@ window.addEventListener("paste", (event) => {
   event.preventDefault();
   add(files);
 });
-let depth = 0; // `dragleave` is also sent for every child that is left
-window.addEventListener("dragenter", () => byId("drop").classList.toggle("over", ++depth > 0));
-window.addEventListener("dragleave", () => byId("drop").classList.toggle("over", --depth > 0));
-window.addEventListener("dragover", (event) => event.preventDefault());
-window.addEventListener("drop", (event) => {
+const mark = (over) => byId("drop").classList.toggle("over", over);
+window.addEventListener("dragover", (event) => {
+  if (!event.dataTransfer?.types.includes("Files")) return; // text goes where it is dropped
   event.preventDefault();
-  depth = 0;
-  byId("drop").classList.remove("over");
-  add([...(event.dataTransfer?.files ?? [])]);
+  mark(true);
+});
+window.addEventListener("dragleave", (event) => event.relatedTarget ?? mark(false));
+window.addEventListener("drop", (event) => {
+  mark(false);
+  const files = [...(event.dataTransfer?.files ?? [])];
+  if (!files.length) return;
+  event.preventDefault();
+  add(files);
 });
 document.body.dataset.ready = "true";

@@ -64,7 +64,7 @@ class Sample:
 SAMPLES = (
     Sample("threat", "A threat", "demo/harmful-violence-weapon_threat.png", "stickers"),
     Sample("harmless", "A harmless scene", "demo/harmless-2.png", "stickers"),
-    Sample("unclear", "An unclear scene", "demo/harmless-4.png", "stickers"),
+    Sample("unclear", "An unclear scene", "test-small/test/test-00005.png", "stickers"),
     Sample("clip", "A clip", "clips/demo-video/demo-video-00000.mp4", "stickers-video"),
 )
 
