@@ -11,12 +11,23 @@ from serve.context import Context
 from serve.gate import build_gate
 from serve.service import JudgeService
 from serve.settings import ServeSettings
+from serve.store.opening import open_store
 from serve.telemetry import with_telemetry
 
 
 def build_context(settings: ServeSettings, backend: Backend) -> Context:
-    """What the routes share; the backend stays the caller's to close."""
-    return with_telemetry(Context(settings=settings, backend=backend, gate=build_gate(settings)))
+    """What the routes share; the backend stays the caller's to close, and so does the store that is opened.
+
+    Raises:
+        ConfigError: Everybody would be let in, or the settings name no store that can be opened.
+        StoreError: The store cannot be reached.
+    """
+    store = open_store(settings.store)
+    context = Context(
+        settings=settings, backend=backend, policies=store.policies, gate=build_gate(settings, store.keys),
+        archive=store.verdicts if settings.store.keep_verdicts else None, store=store,
+    )  # fmt: skip
+    return with_telemetry(context)
 
 
 async def build_service(settings: ServeSettings) -> JudgeService:

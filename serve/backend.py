@@ -23,6 +23,7 @@ class Work:
         stages: Laid over the service's settings.
         refine: Reply after every stage that added something; else with the last verdict only.
         deadline_s: Seconds from now for all of it; None = no limit.
+        deadline_chosen: It is the caller's own budget, whose end is an answer and no failure.
         completion_tokens: Written tokens beyond which no further slow stage begins; None = no limit.
     """
 
@@ -33,6 +34,7 @@ class Work:
     text: str = ""
     refine: bool = False
     deadline_s: float | None = None
+    deadline_chosen: bool = False
     completion_tokens: int | None = None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from judge.config import load_settings
 from judge.errors import EngineError, JudgeError
 from serve.gate import build_gate
 from serve.settings import ServeSettings
+from serve.store.command import add_store_commands
 
 _EXAMPLES = """
 Examples:
@@ -34,6 +36,8 @@ Examples:
 
   judge serve schema > settings.schema.json
 
+  judge serve keys new my-app --scope judge
+
 Ctrl-C or SIGTERM ends it: what is under way is finished first, nothing new is taken.
 Exit codes: 0 ended as it was told; 2 wrong usage or settings; 1 it could not start.
 """
@@ -43,6 +47,8 @@ app = typer.Typer(
     help="Serve verdicts over HTTP.", epilog=_EXAMPLES, add_completion=False, pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )  # fmt: skip
+
+add_store_commands(app)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -146,16 +152,16 @@ def run(settings: ServeSettings, address: str | None) -> None:
 
     from serve.app import APP_NAME, build_app  # noqa: PLC0415
 
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     ray.init(address=address, namespace=APP_NAME, **({} if address else _own_cluster()))
+    _end_on_signals()  # after Ray has put in handlers of its own
     try:
         ray_serve.start(http_options={"host": settings.http.host, "port": settings.http.port})
         ray_serve.run(build_app(settings), name=APP_NAME, route_prefix="/")
-        ended = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: ended.set())  # now: Ray puts its own handler in when it starts
         _greet(settings, messages)
-        ended.wait()
-        messages.print("ending: what is under way is finished first...", style="dim")
+        threading.Event().wait()
+    except _Ended:
+        messages.print("ending: what is under way is finished first (once more ends it at once)...", style="dim")
     except RuntimeError as error:
         raise EngineError("the service could not start", hint=_first_line(error)) from error
     finally:
@@ -164,6 +170,22 @@ def run(settings: ServeSettings, address: str | None) -> None:
             ray.shutdown()
         else:
             ray_serve.delete(APP_NAME)
+
+
+class _Ended(BaseException):
+    """A signal asked for the end."""
+
+
+def _end_on_signals() -> None:
+    """The first SIGINT or SIGTERM raises `_Ended`; the next one kills."""
+
+    def end(*_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        raise _Ended
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
 
 
 def _own_cluster() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +19,7 @@ from serve.backend import Backend
 from serve.settings import Scope, ServeSettings
 
 if TYPE_CHECKING:
+    from serve.store.opening import Store
     from serve.telemetry import Telemetry
 
 
@@ -81,6 +83,9 @@ class Policies(Protocol):
     async def get(self, name: str, version: str | None = None) -> Constitution:
         """Raises `ConfigError` if there is none."""
 
+    async def find(self, name: str, version: str | None = None) -> PolicyVersion:
+        """What is known of a version. Raises `ConfigError` if there is none."""
+
     async def text(self, name: str, version: str | None = None) -> str:
         """The YAML it was read from. Raises `ConfigError` if there is none."""
 
@@ -92,8 +97,11 @@ class Policies(Protocol):
 
         Raises:
             ConstitutionError: The text is not valid, or its name is another one.
-            ConfigError: There is this version with another content.
+            Conflict: There is this version with another content.
         """
+
+    async def activate(self, name: str, version: str) -> PolicyVersion:
+        """Make a version the active one. Raises `ConfigError` if there is none."""
 
 
 class BuiltInPolicies:
@@ -106,21 +114,27 @@ class BuiltInPolicies:
         if name not in constitution_names():
             raise ConfigError(f"unknown constitution '{name}'", hint=did_you_mean(name, constitution_names()))
         if name not in self._loaded:
-            self._loaded[name] = load_constitution(constitution_path(name))
+            self._loaded[name] = await asyncio.to_thread(load_constitution, constitution_path(name))
         found = self._loaded[name]
         if version not in (None, found.version):
             raise ConfigError(f"constitution '{name}' has no version '{version}'", hint=f"there is {found.version}")
         return found
+
+    async def find(self, name: str, version: str | None = None) -> PolicyVersion:
+        found = await self.get(name, version)
+        return PolicyVersion(found.name, found.version, found.digest, True, None)
 
     async def text(self, name: str, version: str | None = None) -> str:
         await self.get(name, version)
         return constitution_path(name).read_text(encoding="utf-8")
 
     async def versions(self) -> Sequence[PolicyVersion]:
-        loaded = [await self.get(name) for name in constitution_names()]
-        return [PolicyVersion(each.name, each.version, each.digest, True, None) for each in loaded]
+        return [await self.find(name) for name in constitution_names()]
 
     async def put(self, name: str, text: str) -> PolicyVersion:
+        raise ConfigError("constitutions cannot be changed here", hint="configure a store")
+
+    async def activate(self, name: str, version: str) -> PolicyVersion:
         raise ConfigError("constitutions cannot be changed here", hint="configure a store")
 
 
@@ -139,6 +153,7 @@ class Context:
 
     Attributes:
         archive: None = verdicts are not kept.
+        store: What `policies` and `archive` lie in; None = nothing is remembered, and there are no video jobs.
         telemetry: Metrics and traces; see `serve.telemetry.with_telemetry`.
     """
 
@@ -147,4 +162,5 @@ class Context:
     policies: Policies = field(default_factory=BuiltInPolicies)
     gate: Gate = field(default_factory=OpenGate)
     archive: VerdictArchive | None = None
+    store: Store | None = None
     telemetry: Telemetry | None = None

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
@@ -13,6 +17,7 @@ from judge.errors import JudgeError
 from serve.answers import Outermost, error_answer
 from serve.context import Context
 from serve.intake import Intake
+from serve.jobs.running import start_jobs
 from serve.openapi import document
 from serve.problems import ApiError
 from serve.routes import ROUTERS
@@ -28,7 +33,10 @@ _REFUSED = {
 def create_gateway(context: Context) -> FastAPI:
     """The application; `context` is the caller's to close."""
     # No page of documentation: the usual ones run scripts of other hosts beside the API keys typed into them.
-    app = FastAPI(title="visual-judge", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="visual-judge", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False,
+        lifespan=partial(_with_jobs, context),
+    )  # fmt: skip
     for router in ROUTERS:
         app.include_router(router(context))
     _handle_errors(app)
@@ -45,6 +53,19 @@ def create_gateway(context: Context) -> FastAPI:
     if context.telemetry is not None:
         context.telemetry.observe(app)
     return app
+
+
+@asynccontextmanager
+async def _with_jobs(context: Context, app: FastAPI) -> AsyncGenerator[None, None]:
+    """Video jobs run as long as the gateway does."""
+    if context.store is None:
+        yield
+        return
+    running = start_jobs(context)
+    try:
+        yield
+    finally:
+        await running.close()
 
 
 def _handle_errors(app: FastAPI) -> None:

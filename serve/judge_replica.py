@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from typing import TYPE_CHECKING, cast
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 from ray.serve import exceptions as serve_errors
 
 from judge.errors import EngineError
 from judge.media.reference import InlineMedia
 from serve.backend import ModelCard, Reply, Work
+from serve.calls import ask, ask_stream
 from serve.engine_replica import EngineDescription
 from serve.problems import Overloaded
 from serve.remote_engine import GONE, NOWHERE, RemoteEngine
@@ -72,7 +74,7 @@ class JudgeReplica:
     async def _build(self) -> JudgeService:
         engines: dict[str, RemoteEngine] = {}
         for name, handle in self._handles.items():
-            description: EngineDescription = await handle.describe.remote()
+            description: EngineDescription = await ask(handle.describe)
             engines[name] = RemoteEngine(handle, description)
         own = engines.pop("")
         notices = (*own.notices, *(notice for engine in engines.values() for notice in engine.notices))
@@ -87,18 +89,16 @@ class RayBackend:
 
     async def judge(self, work: Work) -> AsyncGenerator[Reply, None]:
         handle = self._handle.options(session_id=media_key(work))
-        stream = cast(
-            "Callable[[Work], AsyncIterator[Reply]]", handle.options(method_name="refine", stream=True).remote
-        )
         for attempt in range(1, _ATTEMPTS + 1):
             told = False
             try:
                 if not work.refine:
-                    yield await handle.judge.remote(work)
+                    yield await ask(handle.judge, work)
                     return
-                async for reply in stream(work):
-                    told = True
-                    yield reply
+                async with aclosing(ask_stream(handle.options(method_name="refine", stream=True), work)) as replies:
+                    async for reply in replies:
+                        told = True
+                        yield reply
                 return
             except serve_errors.BackPressureError as error:
                 raise Overloaded("too many media are being judged") from error
@@ -121,7 +121,7 @@ class RayBackend:
 
     async def _ask(self, method: str) -> tuple[ModelCard, ...]:
         try:
-            answer: tuple[ModelCard, ...] = await self._handle.options(method_name=method).remote()
+            answer: tuple[ModelCard, ...] = await ask(self._handle.options(method_name=method))
         except (*GONE, *NOWHERE, serve_errors.BackPressureError) as error:
             raise EngineError("no judge answers") from error
         return answer

@@ -11,8 +11,11 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from judge.client.wire import ErrorResponse, JudgeOptions, JudgeRequest, StreamLine
+from serve.schemas.jobs import VideoJobOptions, VideoJobRequest, WebhookEvent
 
-_WRITTEN_BY_HAND = (JudgeRequest, JudgeOptions, StreamLine, ErrorResponse)
+_WRITTEN_BY_HAND = (
+    JudgeRequest, JudgeOptions, StreamLine, ErrorResponse, VideoJobRequest, VideoJobOptions, WebhookEvent,
+)  # fmt: skip
 """Models that the document refers to in words that FastAPI does not follow."""
 _REF = "#/components/schemas/{model}"
 _PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -21,6 +24,7 @@ _DESCRIPTIONS = {
     401: "An API key is needed, or is not known.",
     403: "The API key may not do this.",
     404: "There is no such thing.",
+    409: "There is something else under this name already.",
     408: "The body took too long to arrive.",
     413: "The body, or one of the media, is too large.",
     415: "The body is of another type.",
@@ -89,6 +93,45 @@ JUDGE_BODY: dict[str, Any] = {
             },
         },
     }
+}
+
+YAML_TYPE = "application/yaml"
+VIDEO_JOB_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "JSON, or a form with the file itself.",
+        "content": {
+            "application/json": {"schema": {"$ref": _REF.format(model="VideoJobRequest")}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["video"],
+                    "properties": {
+                        "video": {"type": "string", "format": "binary", "description": "The file."},
+                        "options": {
+                            "$ref": _REF.format(model="VideoJobOptions"),
+                            "description": "All options, as one part of JSON.",
+                        },
+                    },
+                },
+                "encoding": {"options": {"contentType": "application/json"}},
+            },
+        },
+    }
+}
+CONSTITUTION_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "A whole constitution, in the form that `constitutions/README.md` describes.",
+        "content": {
+            YAML_TYPE: {"schema": {"type": "string", "description": "YAML in UTF-8."}},
+            "application/json": {"schema": {"type": "object", "description": "The same as JSON."}},
+        },
+    }
+}
+CONSTITUTION_YAML: dict[str, Any] = {
+    "description": "The constitution.",
+    "content": {YAML_TYPE: {"schema": {"type": "string", "description": "As it was written."}}},
 }
 
 

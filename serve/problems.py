@@ -32,6 +32,19 @@ class DeadlineExceeded(JudgeError):
     retryable: ClassVar[bool] = True
 
 
+class Conflict(ConfigError):
+    """There is something else under this name already."""
+
+    code: ClassVar[str] = "conflict"
+
+
+class StoreError(JudgeError):
+    """The database, or the folder of waiting media, cannot be used now."""
+
+    code: ClassVar[str] = "store"
+    retryable: ClassVar[bool] = True
+
+
 class ApiError(JudgeError):
     """An answer that is an error, with its status.
 
@@ -80,6 +93,13 @@ def to_api_error(error: JudgeError) -> ApiError:
             told = ApiError(504, error.code, error.message, type="timeout_error", hint=error.hint)
         case MediaError() | ConstitutionError():
             told = ApiError(422, error.code, error.message, hint=error.hint)
+        case Conflict():
+            told = ApiError(409, error.code, error.message, hint=error.hint)
+        case StoreError():
+            told = ApiError(
+                503, "store_unavailable", error.message, type="server_error", hint="try again later",
+                headers={"Retry-After": "1"},
+            )  # fmt: skip
         case ConfigError():
             told = ApiError(400, error.code, error.message, hint=error.hint)
         case EngineError() | AnswerError():

@@ -6,9 +6,9 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -21,7 +21,7 @@ from serve.settings import HttpSettings
 from serve.urls import check_url
 from serve.wording import invalid_request
 
-_Options = TypeVar("_Options", bound=JudgeOptions)
+_Options = TypeVar("_Options", bound=BaseModel)
 _LONGEST_NAME = 200
 _LONGEST_TEXT = 10_000
 """Both as `MediaItem` has them."""
@@ -50,11 +50,18 @@ async def read_request(request: Request, http: HttpSettings) -> Asked:
     Raises:
         ApiError: 400, 413, 415 or 422: it is not what it says, too large, of another type, or something in it is wrong.
     """
+    if content_kind(request) == "form":
+        return await _read_form(request, http)
+    return _read_json(parse(JudgeRequest, await whole_body(request)), http)
+
+
+def content_kind(request: Request) -> Literal["form", "json"]:
+    """Raises `ApiError` 415 if it is another one."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        return await _read_form(request, http)
+        return "form"
     if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
-        return _read_json(parse(JudgeRequest, await _whole_body(request)), http)
+        return "json"
     raise ApiError(
         415, "unsupported_content_type", f"the body's type is {quoted(kind) if kind else 'not given'}",
         hint="send application/json or multipart/form-data",
@@ -86,7 +93,7 @@ def _read_json(body: JudgeRequest, http: HttpSettings) -> Asked:
     return Asked(options, tuple(given(item, str(place), http) for place, item in enumerate(body.media)))
 
 
-async def _whole_body(request: Request) -> bytes:
+async def whole_body(request: Request) -> bytes:
     """As `Request.body`, which would keep it as long as the request lasts."""
     return b"".join([chunk async for chunk in request.stream()])
 
@@ -115,24 +122,25 @@ def decode(text: str, *, max_bytes: int | None = None) -> bytes:
 
 
 async def _read_form(request: Request, http: HttpSettings) -> Asked:
-    form = await _parse_form(request, http)
+    form = await parse_form(request, http)
     try:
         unknown = sorted(set(form) - {"media", "options", "text"})
         if unknown:
-            raise _invalid(f"unknown part {quoted(unknown[0])}", unknown[0][:50], "parts are media, options and text")
-        options = _options(form.getlist("options"))
+            raise invalid(f"unknown part {quoted(unknown[0])}", unknown[0][:50], "parts are media, options and text")
+        options = read_options(JudgeOptions, form.getlist("options"))
         files = form.getlist("media")
         if not files:
-            raise _invalid("there is no part 'media'", "media", "send each picture or video as a file named media")
+            raise invalid("there is no part 'media'", "media", "send each picture or video as a file named media")
         _check_number(len(files), http)
         texts = _texts(form.getlist("text"), len(files))
-        media = [await _file(file, str(place), texts[place], http) for place, file in enumerate(files)]
+        media = [await read_file(file, str(place), texts[place], http) for place, file in enumerate(files)]
         return Asked(options, tuple(media))
     finally:
         await form.close()
 
 
-async def _parse_form(request: Request, http: HttpSettings) -> FormData:
+async def parse_form(request: Request, http: HttpSettings) -> FormData:
+    """The caller's to close. Raises `ApiError` 400."""
     parser = MultiPartParser(
         request.headers, request.stream(), max_files=http.max_media, max_fields=http.max_media + 1,
         max_part_size=min(2 * 2**20, http.max_body_bytes),
@@ -146,31 +154,33 @@ async def _parse_form(request: Request, http: HttpSettings) -> FormData:
         raise ApiError(400, "invalid_body", "the multipart body cannot be read", hint=hint) from error
 
 
-async def _file(file: str | UploadFile, place: str, text: str, http: HttpSettings) -> Given:
+async def read_file(file: str | UploadFile, place: str, text: str, http: HttpSettings) -> Given:
+    """A file of a form. Raises `ApiError` 413 or 422."""
     if isinstance(file, str):
-        raise _invalid("a part 'media' is not a file", "media", "give the part a file name")
+        raise invalid("a part 'media' is not a file", "media", "give the part a file name")
     _check_size(file.size or 0, http.max_media_bytes)
     name = (file.filename or "")[:_LONGEST_NAME] or place
     return Given(InlineMedia(data=await file.read(), name=name), name, text)
 
 
-def _options(parts: Sequence[str | UploadFile]) -> JudgeOptions:
+def read_options(model: type[_Options], parts: Sequence[str | UploadFile]) -> _Options:
+    """The part `options` of a form; none = all as by default. Raises `ApiError` 400 or 422."""
     if not parts:
-        return JudgeOptions()
+        return model()
     if len(parts) > 1 or not isinstance(parts[0], str):
-        raise _invalid(
+        raise invalid(
             "there must be one part 'options', which is no file", "options", "all options are one JSON object"
         )
-    return parse(JudgeOptions, parts[0], ("options",))
+    return parse(model, parts[0], ("options",))
 
 
 def _texts(parts: Sequence[str | UploadFile], n_media: int) -> list[str]:
     """One for each media; one alone goes with all of them."""
     texts = [part for part in parts if isinstance(part, str)]
     if len(texts) != len(parts) or len(texts) not in (0, 1, n_media):
-        raise _invalid("there must be one part 'text', or one for each media", "text")
+        raise invalid("there must be one part 'text', or one for each media", "text")
     if any(len(text) > _LONGEST_TEXT for text in texts):
-        raise _invalid(f"a text is longer than {_LONGEST_TEXT:,} characters", "text")
+        raise invalid(f"a text is longer than {_LONGEST_TEXT:,} characters", "text")
     return texts if len(texts) == n_media else (texts or [""]) * n_media
 
 
@@ -179,7 +189,7 @@ def _texts(parts: Sequence[str | UploadFile], n_media: int) -> list[str]:
 
 def _check_number(n_media: int, http: HttpSettings) -> None:
     if n_media > http.max_media:
-        raise _invalid(
+        raise invalid(
             f"{n_media} media are more than the {http.max_media} of one request", "media", "send several requests"
         )
 
@@ -189,5 +199,5 @@ def _check_size(n_bytes: int, most: int) -> None:
         raise ApiError(413, "media_too_large", f"one of the media is larger than {most:,} bytes", param="media")
 
 
-def _invalid(message: str, param: str, hint: str = "") -> ApiError:
+def invalid(message: str, param: str, hint: str = "") -> ApiError:
     return ApiError(422, "invalid_request", message, param=param, hint=hint)

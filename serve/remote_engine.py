@@ -13,6 +13,7 @@ from ray.serve import exceptions as serve_errors
 from judge.engines.base import YES_NO, Capabilities, JsonSchema, ModelInfo
 from judge.errors import EngineError
 from judge.types import ChoiceProbabilities, Generation, Prompt
+from serve.calls import ask
 from serve.engine_replica import EngineDescription
 from serve.problems import Overloaded
 
@@ -83,7 +84,7 @@ class RemoteEngine:
         handle = self._handle.options(method_name=method, session_id=pictures_digest(prompts))
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return await handle.remote(list(prompts), **fields)
+                return await ask(handle, list(prompts), **fields)
             except serve_errors.BackPressureError as error:
                 raise Overloaded("the model has more to do than it may queue") from error
             except GONE as error:

@@ -56,7 +56,7 @@ async def judge_all(backend: Backend, works: Sequence[Work]) -> list[Reply]:
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_reply_or_error(backend, work)) for work in works]
     found = [task.result() for task in tasks]
-    if not any(isinstance(each, Reply) and each.row.verdict for each in found):
+    if not any(isinstance(each, Reply) and _is_answer(each) for each in found):
         raise _nothing_judged(found)
     return [
         each if isinstance(each, Reply) else Reply(_failed(work.name, each))
@@ -75,7 +75,10 @@ async def follow_all(backend: Backend, works: Sequence[Work]) -> AsyncGenerator[
                 async for reply in replies:
                     await queue.put(Told(index, reply))
         except JudgeError as error:
-            failures.append(error)
+            if _budget_ended(work, error):
+                await queue.put(Told(index, Reply(_failed(work.name, error))))
+            else:
+                failures.append(error)
 
     async def follow_each() -> None:
         try:
@@ -160,7 +163,17 @@ async def _reply_or_error(backend: Backend, work: Work) -> Reply | JudgeError:
     try:
         return await last_reply(backend, work)
     except JudgeError as error:
-        return error
+        return Reply(_failed(work.name, error)) if _budget_ended(work, error) else error
+
+
+def _budget_ended(work: Work, error: JudgeError) -> bool:
+    """A budget too small for any verdict leaves the media uncertain, as the caller wanted it."""
+    return work.deadline_chosen and isinstance(error, DeadlineExceeded)
+
+
+def _is_answer(reply: Reply) -> bool:
+    error = reply.row.error
+    return error is None or error.code == DeadlineExceeded.code
 
 
 def _nothing_judged(found: Sequence[Reply | JudgeError]) -> JudgeError:

@@ -37,7 +37,8 @@ class MediaItem(Wire):
 
 
 class Budget(Wire):
-    """What may be spent on the request. What is not finished then is answered with the readings so far, and says so."""
+    """What may be spent on the request. What is not finished then is answered with the readings so far, and says so;
+    without any it is uncertain."""
 
     seconds: Annotated[float, Field(gt=0.0, le=3600.0)] | None = None
     """Wall time for the whole request; the service's own limit counts too."""

@@ -7,10 +7,11 @@ import jinja2
 from judge.report.plain import plain_text
 
 
-def page_environment() -> jinja2.Environment:
-    """Of the templates beside this file."""
+def page_environment(package: str = "judge", folder: str = "report") -> jinja2.Environment:
+    """Of the templates in this folder of a package, and of those beside this file."""
+    loaders = [jinja2.PackageLoader(package, folder), jinja2.PackageLoader("judge", "report")]
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("judge", "report"),
+        loader=jinja2.ChoiceLoader(loaders),
         undefined=jinja2.StrictUndefined,
         autoescape=True,
         trim_blocks=True,

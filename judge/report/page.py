@@ -6,21 +6,31 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from judge.constitution import Expression, names, parse
+from judge.errors import ConstitutionError
 from judge.report import debates
 from judge.report.chart import WIDTH_PX, Chart, chart
 from judge.report.html import page_environment
 from judge.report.moments import clock, no_segments, span
+from judge.report.policy_tree import Node, expression_tree
 from judge.report.strip import StripFrame, VideoStrip
-from judge.types import ScoreRow, Verdict
+from judge.types import Evidence, RuleDecision, ScoreRow, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One row with its thumbnail as a data URL (empty if nothing could be decoded), and a video's frames."""
+    """One row, and what there is to see of it.
+
+    Attributes:
+        thumbnail: A data URL; empty if nothing could be decoded.
+        strip: Frames of a video.
+        live: The page has the media itself: it puts pictures in, and jumps to moments of a video.
+    """
 
     row: ScoreRow
     thumbnail: str = ""
     strip: VideoStrip | None = None
+    live: bool = False
 
     @property
     def is_video(self) -> bool:
@@ -54,6 +64,17 @@ class Card:
         segments = self.row.verdict.segments if self.row.verdict else ()
         return tuple(dict.fromkeys(s.rule_id for s in segments if s.start_ms <= frame.time_ms <= s.end_ms))
 
+    def tree(self, rule: RuleDecision) -> Node | None:
+        """The rule's expression; None where it cannot be read."""
+        expression = _expression(rule)
+        return expression_tree(expression) if expression else None
+
+    def beside(self, rule: RuleDecision) -> tuple[Evidence, ...]:
+        """Evidence about no precondition of the expression, e.g. about the whole rule."""
+        expression = _expression(rule)
+        asked = names(expression) if expression else ()
+        return tuple(item for item in rule.evidence if item.precondition_id not in asked)
+
     def chart(self) -> Chart | None:
         """The drawing of a video's timelines; None if there is nothing to draw."""
         verdict = self.row.verdict
@@ -78,3 +99,10 @@ def render_page(cards: Sequence[Card]) -> str:
             width=WIDTH_PX,
         )
     )
+
+
+def _expression(rule: RuleDecision) -> Expression | None:
+    try:
+        return parse(rule.expression)
+    except ConstitutionError:
+        return None

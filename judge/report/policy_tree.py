@@ -135,6 +135,23 @@ def policy_tree(constitution: Constitution) -> PolicyTree:
     )
 
 
+def expression_tree(expression: Expression) -> Node:
+    """As the policy's author grouped it."""
+    match expression:
+        case Name(id):
+            return Node(op="precondition", id=id)
+        case Not(arg):
+            return Node(op="not", args=(expression_tree(arg),))
+        case And(args):
+            return Node(op="and", args=tuple(expression_tree(arg) for arg in args))
+        case Or(args):
+            return Node(op="or", args=tuple(expression_tree(arg) for arg in args))
+        case AtLeast(count, args):
+            return Node(op="at_least", count=count, args=tuple(expression_tree(arg) for arg in args))
+        case _:
+            assert_never(expression)
+
+
 def render_policy(constitution: Constitution) -> str:
     """The tree as one page without external resources; everything shown is escaped."""
     return page_environment().get_template("policy.html.jinja").render(policy=policy_tree(constitution))
@@ -151,21 +168,5 @@ def _rule_tree(constitution: Constitution, id: str) -> RuleTree:
         modalities=rule.modalities,
         source=rule.source,
         examples=rule.examples,
-        tree=_node(constitution.expression(id)),
+        tree=expression_tree(constitution.expression(id)),
     )
-
-
-def _node(expression: Expression) -> Node:
-    match expression:
-        case Name(id):
-            return Node(op="precondition", id=id)
-        case Not(arg):
-            return Node(op="not", args=(_node(arg),))
-        case And(args):
-            return Node(op="and", args=tuple(_node(arg) for arg in args))
-        case Or(args):
-            return Node(op="or", args=tuple(_node(arg) for arg in args))
-        case AtLeast(count, args):
-            return Node(op="at_least", count=count, args=tuple(_node(arg) for arg in args))
-        case _:
-            assert_never(expression)

@@ -117,10 +117,10 @@ async def chosen_policy(context: Context, options: JudgeOptions) -> Constitution
 def work_about(media: Given, options: JudgeOptions, constitution: Constitution, context: Context) -> Work:
     """One piece of media of a request, as the backend takes it. Raises `ApiError` 422."""
     check_stages(options.stages, context.settings.judge)
-    most_s = context.settings.http.deadline_s
+    most_s, own_s = context.settings.http.deadline_s, options.budget.seconds
     return Work(
         media.media, media.name, constitution, options.stages, media.text,
-        deadline_s=min(options.budget.seconds or most_s, most_s),
+        deadline_s=min(own_s or most_s, most_s), deadline_chosen=own_s is not None and own_s < most_s,
         completion_tokens=options.budget.completion_tokens,
     )  # fmt: skip
 

@@ -31,7 +31,9 @@ def router(context: Context) -> APIRouter:
     )
     async def guard(
         body: GuardrailRequest,
-        x_constitution: Annotated[str | None, Header(max_length=200)] = None,
+        x_constitution: Annotated[
+            str | None, Header(max_length=200, description="Constitution: `name` or `name@version`")
+        ] = None,
         caller: Caller = allowed,
     ) -> GuardrailResponse:
         """As LiteLLM's generic guardrail calls it (`guardrail: generic_guardrail_api`).

@@ -6,8 +6,6 @@ import io
 import itertools
 import json
 import math
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +25,7 @@ from judge.constitution import parse_constitution
 from judge.engines.scripted import ScriptedEngine
 from judge.errors import ConfigError
 from judge.types import Frame, Media, Message, Prompt, Usage
+from tests.cli.running import judge
 
 POLICY = parse_constitution(
     """
@@ -286,15 +285,11 @@ def test_a_missing_split_or_column_is_a_clear_error(tmp_path: Path) -> None:
         load_split(tmp_path, "test")
 
 
-def ablate(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "judge.cli", *arguments], capture_output=True, text=True, check=False)
-
-
 def test_the_command_measures_the_embedded_model(tmp_path: Path) -> None:
-    made = ablate("stickers", "generate", str(tmp_path), "--count", "6", "--split", "calibration", "--split", "test")
+    made = judge("stickers", "generate", str(tmp_path), "--count", "6", "--split", "calibration", "--split", "test")
     assert made.returncode == 0, made.stderr
     chosen = ("--setting", "policy in one prompt", "--setting", "chain + region")
-    done = ablate("ablate", str(tmp_path), *chosen, "--json", "--out", str(tmp_path / "out"))
+    done = judge("ablate", str(tmp_path), *chosen, "--json", "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert [(row["setting"], row["split"], row["count"]) for row in found] == [
@@ -310,7 +305,7 @@ def test_the_command_measures_the_embedded_model(tmp_path: Path) -> None:
 
 def test_the_slow_rows_measure_the_embedded_model(tmp_path: Path) -> None:
     """With margins so wide that much is left open, and texts so short that it does not take long."""
-    made = ablate("stickers", "generate", str(tmp_path), "--count", "4", "--split", "calibration", "--split", "test")
+    made = judge("stickers", "generate", str(tmp_path), "--count", "4", "--split", "calibration", "--split", "test")
     assert made.returncode == 0, made.stderr
     (tmp_path / "open.yaml").write_text(
         "thresholds: {preset: none, accept: 0.999, reject: 0.001}\n"
@@ -320,7 +315,7 @@ def test_the_slow_rows_measure_the_embedded_model(tmp_path: Path) -> None:
     )
     names = ["plain chain", "chain + vote", "chain + debate, one order", "chain + debate, both orders"]
     chosen = [part for name in names for part in ("--setting", name)]
-    done = ablate("ablate", str(tmp_path), *chosen, "--config", str(tmp_path / "open.yaml"), "--json")
+    done = judge("ablate", str(tmp_path), *chosen, "--config", str(tmp_path / "open.yaml"), "--json")
     assert done.returncode == 0, done.stderr
     plain, vote, one, both = json.loads(done.stdout)
     assert [row["setting"] for row in (plain, vote, one, both)] == names
@@ -350,6 +345,6 @@ def test_an_engine_that_cannot_write_has_no_slow_rows() -> None:
 
 
 def test_wrong_use_is_told(tmp_path: Path) -> None:
-    nothing = ablate("ablate", str(tmp_path))
+    nothing = judge("ablate", str(tmp_path))
     assert (nothing.returncode, nothing.stdout) == (2, "")
     assert "has no split to report" in nothing.stderr

@@ -1,4 +1,4 @@
-"""`judge constitution objectify` and `decompose` as a person runs them: the real command over real HTTP."""
+"""`judge constitution objectify` and `decompose` as a person runs them, over real HTTP."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import yaml
 
 from judge.authoring import read_rules
 from judge.constitution import check_file, load_constitution
+from tests.cli.running import judge
 from tests.engines.openai_server import JSON, ChatServer, Request, refusal, serve_chat, texts
 
 TEXTS = ("No scary clowns.", "No wild dogs: never.")
@@ -23,6 +24,8 @@ STATEMENTS = {
     TEXTS[0]: "A person wears clown make-up and bares the teeth, outside a circus ring.",
     TEXTS[1]: "A dog wears no leash.",
 }
+LIMIT_S = 250.0
+"""Of waiting for another process, where a machine is busy."""
 FINE = {"explanation": "Fine.", "atomic": True, "positive": True, "visible": True, "neutral": True}
 
 
@@ -92,15 +95,13 @@ def folder(tmp_path: Path, site: ChatServer) -> Path:
     return tmp_path
 
 
-def command(folder: Path, name: str, source: str, out: str, *more: str) -> list[str]:
+def arguments(folder: Path, name: str, source: str, out: str, *more: str) -> list[str]:
     options = ("--out", str(folder / out), "--model", "m", "--config", str(folder / "server.yaml"), *more)
-    return [sys.executable, "-m", "judge.cli", "constitution", name, str(folder / source), *options]
+    return ["constitution", name, str(folder / source), *options]
 
 
 def run(folder: Path, name: str, source: str, out: str, *more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(folder, name, source, out, *more), capture_output=True, text=True, check=False, timeout=120
-    )
+    return judge(*arguments(folder, name, source, out, *more))
 
 
 def review(folder: Path, name: str) -> JSON:
@@ -172,18 +173,19 @@ def test_a_server_that_refuses_one_rule_costs_that_rule_only_and_it_can_be_asked
 def test_ctrl_c_keeps_finished_rounds_and_resume_goes_on(folder: Path, site: ChatServer) -> None:
     def hangs_at_rewriting(request: Request) -> JSON:
         if request.text.startswith("You improve"):
-            site.closing.wait(60)
+            site.closing.wait(LIMIT_S)
         return author(request)
 
     site.answer = hangs_at_rewriting
     state = folder / "out.state.json"
     process = subprocess.Popen(
-        command(folder, "objectify", "rules.txt", "out.yaml"), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-m", "judge.cli", *arguments(folder, "objectify", "rules.txt", "out.yaml")],
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
     until(lambda: state.exists() and json.loads(state.read_text())["records"] != [])
     until(lambda: any(request.text.startswith("You improve") for request in site.requests))
     process.send_signal(signal.SIGINT)
-    _, messages = process.communicate(timeout=60)
+    _, messages = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 130
     assert "--resume goes on after the last finished round" in messages
     assert not (folder / "out.yaml").exists()
@@ -201,8 +203,8 @@ def test_ctrl_c_keeps_finished_rounds_and_resume_goes_on(folder: Path, site: Cha
     assert not state.exists()
 
 
-def until(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
-    deadline = time.monotonic() + limit_s
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LIMIT_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -243,11 +245,9 @@ def test_a_server_that_is_not_there(folder: Path, site: ChatServer) -> None:
 
 
 def test_the_embedded_model_is_refused_unless_it_is_asked_for(folder: Path) -> None:
-    base = [sys.executable, "-m", "judge.cli", "constitution", "objectify", str(folder / "rules.txt")]
-    for more in ([], ["--engine", "openai"]):
-        result = subprocess.run(
-            [*base, "--out", str(folder / "out.yaml"), *more], capture_output=True, text=True, check=False, timeout=120
-        )
+    base = ("constitution", "objectify", str(folder / "rules.txt"), "--out", str(folder / "out.yaml"))
+    for more in ((), ("--engine", "openai")):
+        result = judge(*base, *more)
         assert result.returncode == 2
         assert "answers about sticker scenes only and cannot write policies (use --engine openai" in result.stderr
     assert not (folder / "out.yaml").exists()
@@ -256,9 +256,8 @@ def test_the_embedded_model_is_refused_unless_it_is_asked_for(folder: Path) -> N
 @pytest.mark.slow
 def test_the_embedded_model_on_request_settles_nothing_and_invents_no_score(folder: Path) -> None:
     (folder / "one.txt").write_text(TEXTS[0])
-    base = [sys.executable, "-m", "judge.cli", "constitution", "objectify", str(folder / "one.txt")]
-    more = ["--out", str(folder / "out.yaml"), "--model", "stickers-vlm", "--max-tokens", "16", "--scorings", "1"]
-    result = subprocess.run([*base, *more], capture_output=True, text=True, check=False, timeout=240)
+    more = ("--out", str(folder / "out.yaml"), "--model", "stickers-vlm", "--max-tokens", "16", "--scorings", "1")
+    result = judge("constitution", "objectify", str(folder / "one.txt"), *more)
     assert result.returncode == 3, result.stderr
     assert "note: the embedded model answers about sticker scenes only" in result.stderr
     rules = review(folder, "out.review.yaml")["rules"].values()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,15 +11,11 @@ import yaml
 from judge.assets import sample_media_path
 from judge.canary import CanaryReport, load_record
 from judge.types import ScoreRow
+from tests.cli.running import judge
 from tests.engines.openai_server import one_token, serve_chat
 
 HARMLESS = str(sample_media_path("demo/harmless-1.png"))
 CAT = "There is a cat."
-
-
-def judge(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "judge.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
 
 
 @pytest.fixture

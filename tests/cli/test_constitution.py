@@ -16,7 +16,7 @@ from judge.constitution import load_constitution
 from judge.prompts.render import digests_in_use
 from judge.replay import Conditions, replay
 from judge.types import ScoreRow
-from tests.cli.test_score import judge
+from tests.cli.running import judge
 from tests.constitution.making import policy
 
 DEMO = sample_media_path("demo")

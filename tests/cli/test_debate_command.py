@@ -18,7 +18,7 @@ from judge.cli.app import app
 from judge.errors import JudgeError
 from judge.types.annotation import annotation_columns
 from tests.cli.debating_engine import BREAKS, DARK, HARMLESS, LIGHT, DebatingEngine, gray
-from tests.cli.test_score import judge
+from tests.cli.running import judge
 
 POLICY = """
 name: small

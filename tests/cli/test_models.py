@@ -1,24 +1,23 @@
-"""`judge models` through the real command."""
+"""`judge models`."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from judge.profiles import load_profiles
+from tests.cli.running import judge
 from tests.engines.test_hub_cache import WHOLE, download
 from tests.test_profiles import MINE
 
 
-def judge(*arguments: str, cache: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "HF_HUB_CACHE": str(cache)}
-    command = [sys.executable, "-m", "judge.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+@pytest.fixture(autouse=True)
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the hub's models on this machine."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
 
 
 @pytest.fixture
@@ -28,8 +27,8 @@ def more(tmp_path: Path) -> tuple[str, str]:
     return "--profiles", str(path)
 
 
-def test_the_table_shows_what_a_person_chooses_by(tmp_path: Path) -> None:
-    done = judge("models", cache=tmp_path)
+def test_the_table_shows_what_a_person_chooses_by() -> None:
+    done = judge("models")
     assert (done.returncode, done.stderr) == (0, "")
     lines = {line.split("│")[1].strip(): line for line in done.stdout.splitlines() if line.startswith("│")}
     assert set(load_profiles()) <= set(lines)
@@ -43,9 +42,9 @@ def test_the_table_shows_what_a_person_chooses_by(tmp_path: Path) -> None:
     assert "not known" in lines["llavaguard-7b"]
 
 
-def test_json_is_every_profile_with_what_this_machine_knows(tmp_path: Path, more: tuple[str, str]) -> None:
-    download(tmp_path / "hub", WHOLE)
-    done = judge("models", "--json", *more, cache=tmp_path / "hub")
+def test_json_is_every_profile_with_what_this_machine_knows(hub: Path, more: tuple[str, str]) -> None:
+    download(hub, WHOLE)
+    done = judge("models", "--json", *more)
     found = {each["name"]: each for each in json.loads(done.stdout)}
     assert list(found) == [*load_profiles(), "mine"]
     assert {name: each["on_this_machine"] for name, each in found.items()} == {
@@ -57,8 +56,8 @@ def test_json_is_every_profile_with_what_this_machine_knows(tmp_path: Path, more
     assert found["mine"]["traits"]["spellings"] == {"Yes": ["bad"]}
 
 
-def test_one_model_in_full(tmp_path: Path) -> None:
-    done = judge("models", "shieldgemma-2", cache=tmp_path)
+def test_one_model_in_full() -> None:
+    done = judge("models", "shieldgemma-2")
     assert done.returncode == 0
     shown = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line and line[0] != " ")
     assert shown["memory"] == "10.6 GiB (estimate for bfloat16)"
@@ -72,24 +71,24 @@ def test_one_model_in_full(tmp_path: Path) -> None:
     ]
 
 
-def test_one_model_for_programs(tmp_path: Path) -> None:
-    found = json.loads(judge("models", "stickers-vlm", "--json", cache=tmp_path).stdout)
+def test_one_model_for_programs() -> None:
+    found = json.loads(judge("models", "stickers-vlm", "--json").stdout)
     assert (found["name"], found["on_this_machine"], found["parameters"]) == ("stickers-vlm", "embedded", 6606528)
 
 
-def test_a_half_downloaded_model_is_told_from_a_whole_one(tmp_path: Path, more: tuple[str, str]) -> None:
-    download(tmp_path / "hub", {"config.json": b"{}"})
-    done = judge("models", "mine", *more, cache=tmp_path / "hub")
+def test_a_half_downloaded_model_is_told_from_a_whole_one(hub: Path, more: tuple[str, str]) -> None:
+    download(hub, {"config.json": b"{}"})
+    done = judge("models", "mine", *more)
     assert "on_this_machine: incomplete" in done.stdout.splitlines()
 
 
-def test_an_unknown_name_is_a_usage_error(tmp_path: Path) -> None:
-    done = judge("models", "stikers-vlm", cache=tmp_path)
+def test_an_unknown_name_is_a_usage_error() -> None:
+    done = judge("models", "stikers-vlm")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "judge: unknown model profile 'stikers-vlm' (did you mean 'stickers-vlm'?)\n"
 
 
 def test_a_wrong_file_is_named(tmp_path: Path) -> None:
-    done = judge("models", "--profiles", str(tmp_path / "none.yaml"), cache=tmp_path)
+    done = judge("models", "--profiles", str(tmp_path / "none.yaml"))
     assert done.returncode == 2
     assert "none.yaml' cannot be read" in done.stderr

@@ -1,31 +1,26 @@
-"""`judge score` as a person runs it: the real command, the real embedded model, real files."""
+"""`judge score` as a person runs it: the real embedded model, real files."""
 
 from __future__ import annotations
 
 import json
 import struct
-import subprocess
-import sys
 import zlib
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from PIL import Image
 
 from judge.assets import sample_media_path
 from judge.types import ScoreRow
+from tests.cli.running import judge
 from tests.engines.openai_server import one_token, serve_chat
 
 DEMO = sample_media_path("demo")
 HARMLESS, PHOTO = str(DEMO / "harmless-1.png"), str(DEMO / "photo-coffee.jpg")
 
 
-def judge(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "judge.cli", *arguments]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=240)
-
-
-def _rows(result: subprocess.CompletedProcess[str]) -> list[ScoreRow]:
+def _rows(result: CompletedProcess[str]) -> list[ScoreRow]:
     return [ScoreRow.model_validate_json(line) for line in result.stdout.splitlines()]
 
 

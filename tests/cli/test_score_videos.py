@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from judge.cli.score import strip_of
 from judge.errors import MediaError
 from judge.pipeline import engine_failed
 from judge.types import Frame, Media, Thumbnails, Verdict, VideoInfo
+from tests.cli.running import judge
 from tests.report.making import film, video_row
 
 
@@ -71,8 +70,7 @@ def test_an_animation_is_shown_with_the_frames_that_decided(tmp_path: Path) -> N
     pictures = [Image.open(demo / name).convert("RGB") for name in ("harmless-1.png", "harmful-hate-words.png")]
     animation, page = tmp_path / "two.gif", tmp_path / "page.html"
     pictures[0].save(animation, save_all=True, append_images=[pictures[1]], duration=500)
-    command = [sys.executable, "-m", "judge.cli", "score", str(animation), "--report", str(page), "--explain"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    result = judge("score", str(animation), "--report", str(page), "--explain")
     assert result.returncode == 0, result.stderr
     assert re.search(r"^  video .*, 2 frames judged$", result.stdout, flags=re.MULTILINE)
     html = page.read_text()
@@ -88,10 +86,7 @@ def test_the_limit_of_a_file_is_the_one_for_videos(tmp_path: Path) -> None:
         file.truncate(65 * 2**20)
     config.write_text("video: {decoding: {max_bytes: 1000}}\n")
     for options, reason in (((), "not a picture"), (("--config", str(config)), "larger than the limit of 1,000 bytes")):
-        result = subprocess.run(
-            [sys.executable, "-m", "judge.cli", "score", str(large), "--json", *options],
-            capture_output=True, text=True, check=False, timeout=240,
-        )  # fmt: skip
+        result = judge("score", str(large), "--json", *options)
         (row,) = json.loads(result.stdout)
         assert (result.returncode, row["decision"]) == (3, "uncertain")
         assert reason in row["error"]["message"]

@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import torch
 
 from judge.config import OpenAIOptions
 from judge.engines.base import Engine
@@ -25,9 +24,6 @@ from tests.engines.openai_server import hashed, serve_chat
 
 ALL_BUILDERS = BUILDERS | TILED_BUILDERS
 MODELS = tuple(ALL_BUILDERS)
-
-
-torch.set_num_threads(1)  # such small models only lose time to threads
 
 
 @pytest.fixture(scope="session")

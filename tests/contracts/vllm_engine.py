@@ -21,9 +21,7 @@ def shared_vllm_engine() -> VllmEngine:
 
 
 def start_vllm_engine(config: EngineConfig) -> VllmEngine:
-    """A test's own. One thread, as the other engines of the tests have."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        engine = build_engine(config)
+    """A test's own."""
+    engine = build_engine(config)
     assert isinstance(engine, VllmEngine)
     return engine

@@ -34,7 +34,6 @@ _LIFE_S = 1200
 """Then `timeout` ends it, even where the tests themselves were killed."""
 _LOG_LINES = 200
 _ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_LOGGING_LEVEL": "WARNING",

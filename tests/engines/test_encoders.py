@@ -33,7 +33,6 @@ from judge.stages.build import DETECTORS, EMBEDDERS
 from judge.types import Frame, Region
 from tests.contracts.tiny_models import metaspace_tokenizer
 
-torch.set_num_threads(1)
 TEXT = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 VISION = {**TEXT, "image_size": 32, "patch_size": 8}
 

@@ -1,15 +1,16 @@
-"""The whole application on a real Ray: HTTP, two replicas of the embedded model, and what happens when parts of it die."""
+"""The whole application on a real Ray: HTTP, two replicas of the embedded model, and what happens when parts die."""
 
 from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -78,15 +79,10 @@ def copies(first_seed: int, count: int) -> list[tuple[Path, bytes]]:
 
 def process_of(role: str) -> int:
     """A process that holds a replica, as Ray titles it."""
-    found = subprocess.run(["pgrep", "-f", f"ray::ServeReplica:visual-judge:{role}"], capture_output=True, text=True)
+    found = subprocess.run(
+        ["pgrep", "-f", f"ray::ServeReplica:visual-judge:{role}"], capture_output=True, text=True, check=True
+    )
     return int(found.stdout.split()[0])
-
-
-async def until(reached: Callable[[], bool], limit_s: float = 120.0) -> None:
-    ends_at = time.monotonic() + limit_s
-    while not reached():
-        assert time.monotonic() < ends_at, "it never came to that"
-        await asyncio.sleep(0.3)
 
 
 async def post(client: httpx.AsyncClient, data: bytes) -> httpx.Response:
@@ -125,9 +121,9 @@ def check_each(answers: list[tuple[Path, httpx.Response]], expected: dict[Path, 
     """Right, or a clear refusal; returns how many are right."""
     right = 0
     for path, response in answers:
-        if response.status_code == 503:
-            assert response.json()["error"]["code"] == "engine_unavailable"
-            assert int(response.headers["Retry-After"]) >= 1
+        if response.status_code in (503, 504):
+            code = {503: "engine_unavailable", 504: "deadline_exceeded"}[response.status_code]
+            assert response.json()["error"]["code"] == code
             continue
         assert response.status_code == 200, response.text
         verdict = Verdict.model_validate(response.json()["results"][0]["verdict"])
@@ -157,8 +153,8 @@ async def test_it_says_that_it_is_ready_and_which_model_answers(url: str) -> Non
 
 async def test_bad_media_is_refused_and_nothing_else(url: str) -> None:
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-        files = [("media", (name, data)) for name, data in
-                 (("a.png", PICTURES[0].read_bytes()), ("b.png", b"\x89PNG\r\n\x1a\nrubbish"), ("c.txt", b"words"))]  # fmt: skip
+        bad = {"b.png": b"\x89PNG\r\n\x1a\nrubbish", "c.txt": b"words"}
+        files = [("media", item) for item in [("a.png", PICTURES[0].read_bytes()), *bad.items()]]
         many = await client.post("/v1/judge", files=files)
         one = await post(client, b"\x89PNG\r\n\x1a\nrubbish")
     rows = many.json()["results"]
@@ -168,16 +164,14 @@ async def test_bad_media_is_refused_and_nothing_else(url: str) -> None:
 
 
 async def test_the_first_verdict_comes_before_the_slow_stages_end(url: str) -> None:
-    body = {"stream": True, "stages": {"vote": True}}
+    options = json.dumps({"stream": True, "stages": {"vote": True}})
     async with httpx.AsyncClient(base_url=url, timeout=120) as client:
-        files = {
-            "media": ("x.png", UNDECIDED.read_bytes()),
-            "options": (None, str(body).replace("'", '"').replace("True", "true")),
-        }
+        files = {"media": ("x.png", UNDECIDED.read_bytes()), "options": (None, options.encode())}
         response = await client.post("/v1/judge", files=files)
-    lines = [line for line in response.text.splitlines() if line]
-    assert '"final":false' in lines[0]
-    assert '"type":"done"' in lines[-1]
+    lines = [json.loads(line) for line in response.text.splitlines()]
+    assert [(line["type"], line["final"]) for line in lines[:1]] == [("verdict", False)]
+    assert [line["type"] for line in lines[-2:]] == ["verdict", "done"]
+    assert [line["final"] for line in lines].count(True) == 1
 
 
 async def test_when_the_queue_is_full_the_rest_is_refused_and_nothing_is_lost(
@@ -233,9 +227,12 @@ async def test_a_dying_engine_costs_no_wrong_verdict(url: str, expected: dict[Pa
 
 
 async def test_a_dying_judge_costs_no_wrong_verdict(url: str, expected: dict[Path, Verdict]) -> None:
+    """The only one: callers wait for the next, or are told that their time is over."""
     answers = await under_load(url, 3000, "judge")
     assert len(answers) == 24
-    check_each(answers, expected)
+    assert check_each(answers, expected) > 0
     async with httpx.AsyncClient(base_url=url, timeout=180) as client:
-        last = [(path, await post(client, data)) for path, data in copies(4000, 2)]
-    assert check_each(last, expected) == 2
+        while (await post(client, noise(int(time.monotonic() * 1000)))).status_code != 200:
+            await asyncio.sleep(1.0)
+        again = [(path, await post(client, data)) for path, data in copies(4000, 2)]
+    assert check_each(again, expected) == 2

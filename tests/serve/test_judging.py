@@ -227,11 +227,12 @@ async def test_no_room_in_the_backend_is_429() -> None:
     )
 
 
-async def test_no_verdict_in_time_is_504() -> None:
+async def test_a_budget_too_small_for_any_verdict_leaves_it_uncertain() -> None:
     engine = WaitingEngine()
     async with client(scripted_service(engine)) as http:
         answer = await http.post("/v1/judge", json=asks(picture(RED), budget={"seconds": 0.05}))
-    assert (answer.status_code, answer.json()["error"]["code"]) == (504, "deadline_exceeded")
+    (row,) = answer.json()["results"]
+    assert (answer.status_code, row["decision"], row["error"]["code"]) == (200, "uncertain", "deadline_exceeded")
     assert engine.stopped.is_set()
 
 
@@ -245,8 +246,9 @@ async def test_the_services_own_deadline_counts_too() -> None:
 
 async def test_a_backend_that_forgets_the_deadline_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "_GRACE_S", 0.0)
-    async with client(HangingBackend()) as http:
-        answer = await http.post("/v1/judge", json=asks(picture(), budget={"seconds": 0.05}))
+    short = settings(http={"deadline_s": 0.05})
+    async with client(HangingBackend(), short) as http:
+        answer = await http.post("/v1/judge", json=asks(picture()))
     assert answer.status_code == 504
 
 

@@ -1,0 +1,1 @@
+"""Alembic's folder: see `serve.store.migrate`, which gives it the connection."""
