@@ -37,7 +37,8 @@ from judge.types import Domain, Evidence, Media, Verdict, Versions
 NO_GUARANTEE = "thresholds are presets, not fitted to labelled data: no error rate is guaranteed"
 UNREAD_TEXT = "the words posted with it were not read"
 """How the notice begins that says so."""
-FAILURES = ("the engine failed", "the video could not be read")
+VIDEO_FAILED = "the video could not be read"
+FAILURES = ("the engine failed", VIDEO_FAILED)
 """How an abstention is worded that is a failure of the engine or of a file, not a doubt."""
 
 

@@ -1,87 +1,134 @@
-"""Calls of several requests become one engine call, for engines that do not batch by themselves.
+"""Puts calls of several requests together, for an engine that works on one batch at a time.
 
-Own code rather than `ray.serve.batch`: calls differ by their choices, a failed batch is asked again call by call, and
-what was cancelled meanwhile is not asked at all.
+Not `serve.batch`: calls go together only if they ask for the same choices, a batch is bounded by prompts, not by calls,
+and one call that fails must not spoil the others.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from judge.engines.base import Engine
+from judge.engines.base import YES_NO, Capabilities, Engine, JsonSchema, ModelInfo
 from judge.errors import EngineError
-from judge.types import ChoiceProbabilities, Prompt
+from judge.types import ChoiceProbabilities, Generation, Prompt
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Call:
-    prompts: Sequence[Prompt]
+    prompts: tuple[Prompt, ...]
     choices: tuple[str, ...]
-    answer: asyncio.Future[list[ChoiceProbabilities]]
+    answers: asyncio.Future[list[ChoiceProbabilities]]
 
 
-class MicroBatcher:
-    """Collects `choose` calls while the engine is busy, and for a moment when it is not.
+class BatchingEngine:
+    """See `judge.engines.base.Engine` for the contract; `close` closes the engine inside.
+
+    A call that is cancelled while it waits is never asked. Texts are written one call at a time, between batches.
 
     Args:
-        wait_s: The moment.
-        max_prompts: Most prompts of one engine call; a larger single call stays whole.
+        most: Prompts in one batch; a larger call is asked alone.
+        wait_s: How long an idle engine waits for more calls. A busy one gathers them meanwhile.
     """
 
-    def __init__(self, engine: Engine, *, wait_s: float, max_prompts: int = 1024) -> None:
+    def __init__(self, engine: Engine, *, most: int, wait_s: float) -> None:
         self._engine = engine
+        self._most = most
         self._wait_s = wait_s
-        self._max_prompts = max_prompts
-        self._waiting: list[_Call] = []
-        self._worker: asyncio.Task[None] | None = None
+        self._waiting: deque[_Call] = deque()
+        self._turn = asyncio.Lock()
+        self._asking: asyncio.Task[None] | None = None
 
-    async def choose(self, prompts: Sequence[Prompt], choices: Sequence[str]) -> list[ChoiceProbabilities]:
-        """As `Engine.choose`. Raises what the engine raises about these prompts alone."""
-        call = _Call(prompts, tuple(choices), asyncio.get_running_loop().create_future())
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._engine.capabilities
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._engine.info
+
+    async def choose(self, prompts: Sequence[Prompt], choices: Sequence[str] = YES_NO) -> list[ChoiceProbabilities]:
+        call = _Call(tuple(prompts), tuple(choices), asyncio.get_running_loop().create_future())
         self._waiting.append(call)
-        if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
-        return await call.answer
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask_all())
+        return await call.answers
 
-    async def _work(self) -> None:
-        await asyncio.sleep(self._wait_s)
+    async def generate(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        json_schema: JsonSchema | None = None,
+    ) -> list[Generation]:
+        async with self._turn:
+            return await self._engine.generate(
+                prompts, max_tokens=max_tokens, temperature=temperature, json_schema=json_schema
+            )
+
+    async def close(self) -> None:
+        """Calls that still wait fail."""
+        if self._asking is not None:
+            self._asking.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._asking
+        for call in self._waiting:
+            _fail(call, self._closed())
+        self._waiting.clear()
+        await self._engine.close()
+
+    def _closed(self) -> EngineError:
+        return EngineError(f"model '{self.info.name}' is closed")
+
+    async def _ask_all(self) -> None:
+        if self._wait_s and not self._turn.locked():
+            await asyncio.sleep(self._wait_s)
         while self._waiting:
-            batch = self._next()
-            if batch:
-                await self._ask(batch)
+            async with self._turn:
+                if batch := self._next_batch():
+                    await self._ask(batch)
 
-    def _next(self) -> list[_Call]:
-        """The oldest calls with the same choices, in their order."""
-        live = [call for call in self._waiting if not call.answer.done()]
+    def _next_batch(self) -> list[_Call]:
+        """The calls that have waited longest and ask for the same choices; the others keep their order."""
         batch: list[_Call] = []
-        room = self._max_prompts
-        for call in live:
-            if call.choices == live[0].choices and (not batch or len(call.prompts) <= room):
-                batch.append(call)
-                room -= len(call.prompts)
-        taken = set(map(id, batch))
-        self._waiting = [call for call in live if id(call) not in taken]
+        later: list[_Call] = []
+        n_prompts = 0
+        while self._waiting:
+            call = self._waiting.popleft()
+            if call.answers.done():
+                continue
+            fits = not batch or (call.choices == batch[0].choices and n_prompts + len(call.prompts) <= self._most)
+            (batch if fits else later).append(call)
+            n_prompts += len(call.prompts) if fits else 0
+        self._waiting.extend(later)
         return batch
 
     async def _ask(self, batch: Sequence[_Call]) -> None:
+        """Never raises: what fails, fails in the calls."""
         try:
-            answers = iter(await self._engine.choose([p for call in batch for p in call.prompts], batch[0].choices))
-        except Exception as error:
-            await self._failed(batch, error)
-            return
-        for call in batch:
-            own = [next(answers) for _ in call.prompts]
-            if not call.answer.done():
-                call.answer.set_result(own)
-
-    async def _failed(self, batch: Sequence[_Call], error: Exception) -> None:
-        if len(batch) > 1 and isinstance(error, EngineError):
+            answers = await self._engine.choose([p for call in batch for p in call.prompts], batch[0].choices)
+        except asyncio.CancelledError:
             for call in batch:
-                if not call.answer.done():
+                _fail(call, self._closed())
+            raise
+        except Exception as error:
+            if len(batch) == 1:
+                _fail(batch[0], error)
+                return
+            for call in batch:
+                if not call.answers.done():
                     await self._ask([call])
             return
         for call in batch:
-            if not call.answer.done():
-                call.answer.set_exception(error)
+            mine, answers = answers[: len(call.prompts)], answers[len(call.prompts) :]
+            if not call.answers.done():
+                call.answers.set_result(mine)
+
+
+def _fail(call: _Call, error: Exception) -> None:
+    if not call.answers.done():
+        call.answers.set_exception(error)

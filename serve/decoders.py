@@ -1,82 +1,83 @@
-"""Pictures are decoded in processes that are killed beyond their limits, and off the event loop.
+"""Decodes pictures in child processes: a hostile file costs one of them at most, and never the event loop.
 
-Videos have a process each already (`judge.media.video`); reading their bytes costs a thread.
+Not for videos, whose decoder is a process of its own already (`judge.media.video`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import resource
-from concurrent.futures import TimeoutError
+from concurrent.futures import TimeoutError as TooSlow
+from concurrent.futures.process import BrokenProcessPool
 
 from pebble import ProcessExpired, ProcessPool
 
 from judge.config import DecodingSettings
+from judge.decoding.limits import limit_memory
 from judge.errors import MediaError
-from judge.media import Permissions, load_media
-from judge.media.dial import PUBLIC_INTERNET, Network
-from judge.media.fetch import fetch
-from judge.media.image import decode_image
-from judge.media.reference import InlineMedia, UrlMedia
-from judge.media.signature import sniff
+from judge.media import decode_image
 from judge.types import Media
-
-_MEMORY_BYTES = 2 * 2**30
-"""Address space of one process: the largest picture allowed takes a third of it."""
-_WALL_S = 30.0
-_TASKS = 512
-"""Pictures before a process is replaced: what leaks does not add up."""
 
 
 class Decoders:
-    """A pool of processes; `close` ends them."""
+    """A pool of processes, started when first used.
 
-    def __init__(
-        self,
-        n_processes: int,
-        permissions: Permissions,
-        decoding: DecodingSettings,
-        *,
-        network: Network = PUBLIC_INTERNET,
-    ) -> None:
-        self._permissions = permissions
-        self._decoding = decoding
-        self._network = network
-        self._pool = ProcessPool(
-            max_workers=n_processes,
-            max_tasks=_TASKS,
-            initializer=_limit,
-            initargs=(_MEMORY_BYTES,),
-            context=multiprocessing.get_context("spawn"),
-        )
+    Args:
+        n_processes: Pictures decoded at the same time.
+        limits: Memory and seconds for one picture.
+    """
 
-    async def load(self, ref: InlineMedia | UrlMedia) -> Media:
-        """As `load_media`; of a video, `Media.video` is the caller's to close.
+    def __init__(self, n_processes: int, limits: DecodingSettings) -> None:
+        self._n_processes = n_processes
+        self._limits = limits
+        self._pool = self._new_pool()
+
+    async def decode(self, data: bytes, source: str) -> Media:
+        """As `judge.media.decode_image`; cancelling it kills the process.
 
         Raises:
-            MediaError: As `load_media`; or the decoder crashed on it, or took too long.
+            MediaError: Also if it takes too long or too much memory, or kills the process.
         """
-        found = await asyncio.to_thread(fetch, ref, self._permissions, network=self._network)
-        if sniff(found.data).kind == "video":
-            inline = InlineMedia(data=found.data, name=found.source)
-            return await asyncio.to_thread(load_media, inline, self._permissions, decoding=self._decoding)
-        future = self._pool.schedule(decode_image, kwargs={"data": found.data, "source": found.source}, timeout=_WALL_S)
+        if not self._pool.active:  # somebody killed an idle process: the whole pool is of no use then
+            self._pool = self._new_pool()
+        decoding = self._pool.schedule(_decode, args=(data, source), timeout=self._limits.wall_s)
         try:
-            media: Media = await asyncio.wrap_future(future)
-        except TimeoutError as error:
-            raise MediaError(f"{found.source!r}: decoding took longer than {_WALL_S:g} s") from error
-        except ProcessExpired as error:
-            raise MediaError(f"{found.source!r}: the decoder crashed on it") from error
+            media: Media = await asyncio.wrap_future(decoding)
+        except TooSlow as error:
+            raise MediaError(f"{source!r}: decoding took longer than {self._limits.wall_s:g} s") from error
         except MemoryError as error:
-            raise MediaError(f"{found.source!r}: decoding takes more memory than is allowed") from error
+            too_much = f"{source!r}: decoding needs more than {self._limits.memory_mb} MiB"
+            raise MediaError(too_much, hint="scale it down") from error
+        except (ProcessExpired, BrokenProcessPool) as error:
+            raise MediaError(f"{source!r}: the decoder crashed", hint="the file is damaged, or too large") from error
         return media
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self._pool.stop()  # type: ignore[no-untyped-call]
-        self._pool.join()
+        await asyncio.to_thread(self._pool.join)
+
+    def _new_pool(self) -> ProcessPool:
+        return ProcessPool(
+            max_workers=self._n_processes,
+            context=multiprocessing.get_context("spawn"),  # a fork would copy locks that threads of Ray hold just then
+            initializer=_begin, initargs=(self._limits.memory_mb * 2**20,),
+        )  # fmt: skip
 
 
-def _limit(memory_bytes: int) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def _begin(memory_bytes: int) -> None:
+    """Runs in the child. It is here, and not in the module of the limits, so that what decoding needs is loaded first:
+    a child that cannot load it would be started again for ever.
+    """
+    limit_memory(memory_bytes)
+
+
+def _decode(data: bytes, source: str) -> Media:
+    try:
+        return decode_image(data, source=source)
+    except MediaError as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, MemoryError):
+                raise MemoryError from error
+            cause = cause.__cause__
+        raise

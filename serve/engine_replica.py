@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 from judge.canary import check_at_start
 from judge.config import EngineConfig
-from judge.engines.base import YES_NO, Capabilities, JsonSchema, ModelInfo
+from judge.engines.base import YES_NO, Capabilities, Engine, JsonSchema, ModelInfo
 from judge.engines.build import build_engine
-from judge.errors import EngineError
-from judge.media.views import blank_frame
 from judge.profiles import resolve_profile
-from judge.prompts.render import precondition_prompt
 from judge.types import ChoiceProbabilities, Generation, Prompt
-from serve.batching import MicroBatcher
+from serve.batching import BatchingEngine
+from serve.engine_check import check_engine
 
 _BATCH_BY_THEMSELVES = frozenset({"vllm", "openai"})
+_BATCHES = 4
+"""Forward passes' worth of prompts in one call: a picture has more questions than one pass has rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,12 @@ class EngineReplica:
 
     def __init__(self, config: EngineConfig, batch_wait_ms: float) -> None:
         config = resolve_profile(config)
-        self._engine = build_engine(config)
+        engine = build_engine(config)
         with ThreadPoolExecutor(1) as pool:  # Serve builds replicas inside a running loop
-            self._notices = pool.submit(asyncio.run, check_at_start(self._engine, config)).result()
-        wait_s = batch_wait_ms / 1000.0
-        together = config.name not in _BATCH_BY_THEMSELVES
-        self._batcher = MicroBatcher(self._engine, wait_s=wait_s) if together else None
+            self._notices = pool.submit(asyncio.run, check_at_start(engine, config)).result()
+        batches = config.name not in _BATCH_BY_THEMSELVES
+        most, wait_s = _BATCHES * config.batch_size, batch_wait_ms / 1000.0
+        self._engine: Engine = BatchingEngine(engine, most=most, wait_s=wait_s) if batches else engine
         self._load = EngineLoad()
 
     async def describe(self) -> EngineDescription:
@@ -58,8 +58,6 @@ class EngineReplica:
     async def choose(self, prompts: Sequence[Prompt], choices: Sequence[str] = YES_NO) -> list[ChoiceProbabilities]:
         """As `Engine.choose`."""
         with self._counted(len(prompts)):
-            if self._batcher is not None:
-                return await self._batcher.choose(prompts, choices)
             return await self._engine.choose(prompts, choices)
 
     async def generate(
@@ -81,9 +79,7 @@ class EngineReplica:
 
     async def check_health(self) -> None:
         """Asks the model something small. Raises `EngineError` if it does not answer."""
-        (answer,) = await self.choose([precondition_prompt("A picture is shown.", (blank_frame(),))])
-        if not 0.0 <= answer.mass <= 1.0:
-            raise EngineError(f"model '{self._engine.info.name}' does not answer with probabilities")
+        await check_engine(self._engine)
 
     async def close(self) -> None:
         await self._engine.close()

@@ -6,50 +6,57 @@ Not here: HTTP (`serve.routes`), Ray (`serve.app`).
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, closing, nullcontext
-from dataclasses import replace
+from contextlib import aclosing, closing, nullcontext
+from dataclasses import dataclass, replace
 
 from judge.config import JudgeConfig, StageChoice
 from judge.constitution import Constitution
 from judge.engines.base import Engine
 from judge.errors import EngineError, MediaError
-from judge.media import Permissions, load_media
-from judge.media.reference import UrlMedia
-from judge.media.views import blank_frame
-from judge.pipeline import Judge, engine_failed
+from judge.media import InlineMedia, Permissions, fetch, load_media
+from judge.media.signature import sniff
+from judge.pipeline import VIDEO_FAILED, Judge, engine_failed
 from judge.prompts.posted import check_text, text_media
-from judge.prompts.render import precondition_prompt
 from judge.stages.prior_store import PriorStore
 from judge.types import InputError, Media, ScoreRow, Verdict
 from serve.backend import ModelCard, Reply, Work
 from serve.decoders import Decoders
+from serve.engine_check import check_engine
 from serve.problems import DeadlineExceeded
 from serve.settings import ServeSettings
+from serve.shared_runs import SharedRuns
 from serve.urls import media_permissions
-from serve.verdict_cache import VerdictCache
+from serve.verdict_cache import VerdictCache, verdict_key, versions_digest
 
-Key = tuple[str, str, str, StageChoice]
 _MOST_JUDGES = 32
 """Constitutions and stage choices whose judge is kept ready."""
+_ANY_NAME = "media"
+"""What the bytes are called while they are judged for everybody who sent them: no caller may learn another's name."""
 _DEADLINE_NOTICE = "the time for the request ran out before every stage had finished"
 _TOKENS_NOTICE = "the token budget of the request was reached before every stage had finished"
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A judge for one constitution and one choice of stages."""
+
+    judge: Judge
+    versions: str
+
+
 class JudgeService:
-    """Judges media with engines that it owns: `close` closes them, and the decoders.
+    """Judges media with engines that it owns: `close` closes them.
 
     Args:
         engine: The judge's own.
-        config: The settings that a request's stages are laid over.
         panel: The models of `config.panel`, by name.
-        decoders: None = pictures are decoded in a thread of this process.
-        permissions: What callers may have read.
-        cache: Final verdicts; None = none are kept.
+        config: The settings that a request's stages are laid over.
         notices: What every verdict must say, e.g. of the canary.
+        decoders: Where pictures are decoded; None = in a thread of this process. Its own to close.
+        cache: None = no verdict is kept.
     """
 
     def __init__(
@@ -58,21 +65,21 @@ class JudgeService:
         config: JudgeConfig,
         *,
         panel: Mapping[str, Engine] | None = None,
-        decoders: Decoders | None = None,
         permissions: Permissions | None = None,
-        cache: VerdictCache | None = None,
         notices: Sequence[str] = (),
+        decoders: Decoders | None = None,
+        cache: VerdictCache | None = None,
     ) -> None:
         self._engine = engine
         self._panel = dict(panel or {})
         self._config = config
-        self._decoders = decoders
         self._permissions = permissions or Permissions()
-        self._cache = VerdictCache(0, 0) if cache is None else cache
         self._notices = tuple(notices)
+        self._decoders = decoders
+        self._cache = VerdictCache(entries=0, max_bytes=0) if cache is None else cache
         self._priors = PriorStore(None)
-        self._judges: OrderedDict[tuple[str, StageChoice], Judge] = OrderedDict()
-        self._under_way: dict[Key, asyncio.Future[Verdict | None]] = {}
+        self._judges: OrderedDict[tuple[str, StageChoice], _Ready] = OrderedDict()
+        self._runs: SharedRuns[Verdict] = SharedRuns()
 
     @classmethod
     def from_settings(
@@ -84,56 +91,30 @@ class JudgeService:
         notices: Sequence[str] = (),
     ) -> JudgeService:
         """With decoder processes and a cache, as the settings have them."""
-        permissions = media_permissions(settings.http)
-        decoders = Decoders(settings.decoders, permissions, settings.judge.video.decoding)
-        cache = VerdictCache(settings.cache.entries, settings.cache.max_bytes)
         return cls(
-            engine, settings.judge, panel=panel, decoders=decoders, permissions=permissions, cache=cache,
-            notices=notices,
+            engine, settings.judge, panel=panel, permissions=media_permissions(settings.http), notices=notices,
+            decoders=Decoders(settings.decoders, settings.judge.video.decoding),
+            cache=VerdictCache(settings.cache.entries, settings.cache.max_bytes),
         )  # fmt: skip
 
     async def judge(self, work: Work) -> AsyncGenerator[Reply, None]:
-        """As `Backend.judge`. Equal works at the same time are judged once."""
+        """As `Backend.judge`. Equal media that are judged at the same moment are judged once."""
+        ready = self._ready_for(work.constitution, work.stages)
         ends_at = None if work.deadline_s is None else time.monotonic() + work.deadline_s
-        key = _key(work)
-        known = self._cache.get(key) if key else None
-        if known is None and key in self._under_way:
-            known = await _followed(self._under_way[key], ends_at)
-        if known is not None:
-            yield Reply(_row(work.name, known), cached=True)
-            return
-        leading: asyncio.Future[Verdict | None] = asyncio.get_running_loop().create_future()
-        if key:
-            self._under_way.setdefault(key, leading)
         try:
-            async with aclosing(self._judge_anew(work, ends_at)) as replies:
-                async for reply, whole in replies:
-                    if key and whole and reply.row.verdict is not None:
-                        self._cache.put(key, reply.row.verdict)
-                        leading.set_result(reply.row.verdict)
-                    yield reply
-        finally:
-            if key and self._under_way.get(key) is leading:
-                del self._under_way[key]
-            if not leading.done():
-                leading.set_result(None)
-
-    async def _judge_anew(self, work: Work, ends_at: float | None) -> AsyncGenerator[tuple[Reply, bool], None]:
-        """Replies, and whether each is the final verdict of all stages."""
-        judge = self._judge_for(work.constitution, work.stages)
-        try:
-            async with _until(ends_at):
-                media = await self._load(work)
-        except MediaError as error:
-            yield Reply(_failed(work.name, error)), False
-            return
-        with nullcontext() if media.video is None else closing(media.video):
-            async with aclosing(_verdicts(judge, media, work, ends_at)) as verdicts:
-                async for verdict, final, cut in verdicts:
-                    if engine_failed(verdict):
-                        raise EngineError(verdict.reason)
+            data = await self._read(work, ends_at)
+            key = verdict_key(data, work.text, ready.versions)
+            if (kept := self._cache.get(key)) is not None:
+                yield Reply(_row(work.name, kept), cached=True)
+                return
+            shared = self._runs.follow(key, lambda: self._judge_for_all(ready.judge, data, work.text, key))
+            async with aclosing(_within_budget(shared, work, ends_at)) as verdicts:
+                async for verdict, final in verdicts:
+                    _check(verdict)
                     if final or work.refine:
-                        yield Reply(_row(work.name, verdict), final), final and not cut
+                        yield Reply(_row(work.name, verdict), final)
+        except MediaError as error:
+            yield Reply(_failed(work.name, error))
 
     async def models(self) -> tuple[ModelCard, ...]:
         """As `Backend.models`."""
@@ -141,92 +122,85 @@ class JudgeService:
 
     async def check(self) -> None:
         """As `Backend.check`."""
-        question = precondition_prompt("A picture is shown.", (blank_frame(),))
-        for engine in (self._engine, *self._panel.values()):
-            (answer,) = await engine.choose([question])
-            if not 0.0 <= answer.mass <= 1.0:
-                raise EngineError(f"model '{engine.info.name}' does not answer with probabilities")
+        for engine in self._engines():
+            await check_engine(engine)
 
     async def close(self) -> None:
         if self._decoders is not None:
-            await asyncio.to_thread(self._decoders.close)
-        for engine in (self._engine, *self._panel.values()):
+            await self._decoders.close()
+        for engine in self._engines():
             await engine.close()
 
-    def _judge_for(self, constitution: Constitution, stages: StageChoice) -> Judge:
+    def _engines(self) -> tuple[Engine, ...]:
+        return (self._engine, *self._panel.values())
+
+    def _ready_for(self, constitution: Constitution, stages: StageChoice) -> _Ready:
         key = (constitution.digest, stages)
         if key not in self._judges:
-            self._judges[key] = Judge(
-                self._engine, constitution, stages.over(self._config), priors=self._priors, panel=self._panel,
-                notices=self._notices,
-            )  # fmt: skip
+            config = stages.over(self._config)
+            judge = Judge(
+                self._engine, constitution, config, priors=self._priors, panel=self._panel, notices=self._notices
+            )
+            self._judges[key] = _Ready(judge, versions_digest(constitution, config, self._engines()))
         self._judges.move_to_end(key)
         while len(self._judges) > _MOST_JUDGES:
             self._judges.popitem(last=False)
         return self._judges[key]
 
-    async def _load(self, work: Work) -> Media:
-        if work.media is None:
-            return text_media(work.text, work.name)
+    async def _read(self, work: Work, ends_at: float | None) -> bytes:
+        """The encoded bytes; none for words alone. Raises `MediaError`, and `DeadlineExceeded` while a URL is read."""
         check_text(work.text)
-        if self._decoders is not None:
-            media = await self._decoders.load(work.media)
-        else:
-            decoding = self._config.video.decoding
-            media = await asyncio.to_thread(load_media, work.media, self._permissions, decoding=decoding)
-        return replace(media, text=work.text)
+        if work.media is None:
+            return b""
+        if isinstance(work.media, InlineMedia):
+            return fetch(work.media, self._permissions).data
+        try:
+            async with asyncio.timeout(_left_s(ends_at)):
+                return (await asyncio.to_thread(fetch, work.media, self._permissions)).data
+        except TimeoutError as error:
+            raise DeadlineExceeded("the time for the request ran out before its URL was fetched") from error
+
+    async def _judge_for_all(self, judge: Judge, data: bytes, text: str, key: str) -> AsyncGenerator[Verdict, None]:
+        """Every verdict about these bytes and words; the last one is kept."""
+        media = replace(await self._decode(data), text=text) if data else text_media(text, _ANY_NAME)
+        last: Verdict | None = None
+        with nullcontext() if media.video is None else closing(media.video):
+            async with aclosing(judge.refine(media)) as verdicts:
+                async for last in verdicts:
+                    yield last
+        if last is not None:
+            self._cache.put(key, last)
+
+    async def _decode(self, data: bytes) -> Media:
+        if self._decoders is not None and sniff(data).kind != "video":
+            return await self._decoders.decode(data, _ANY_NAME)
+        named = InlineMedia(data=data, name=_ANY_NAME)
+        return await asyncio.to_thread(load_media, named, self._permissions, decoding=self._config.video.decoding)
 
 
-async def _verdicts(
-    judge: Judge, media: Media, work: Work, ends_at: float | None
-) -> AsyncGenerator[tuple[Verdict, bool, bool], None]:
-    """Every verdict as soon as it is there; the last one once more, as final, and whether a limit cut it short."""
+async def _within_budget(
+    verdicts: AsyncGenerator[Verdict, None], work: Work, ends_at: float | None
+) -> AsyncGenerator[tuple[Verdict, bool], None]:
+    """Every verdict as soon as it is there; the last one comes once more, as final."""
     last: Verdict | None = None
-    notice = ""
-    async with aclosing(judge.refine(media)) as verdicts:
-        while not notice:
+    async with aclosing(verdicts):
+        while True:
             try:
-                async with _until(ends_at):
+                async with asyncio.timeout(_left_s(ends_at)):
                     last = await anext(verdicts)
             except StopAsyncIteration:
                 break
-            except DeadlineExceeded:
+            except TimeoutError as error:
                 if last is None:
-                    raise
-                notice = _DEADLINE_NOTICE
+                    raise DeadlineExceeded("the time for the request ran out before there was a verdict") from error
+                last = _with_notice(last, _DEADLINE_NOTICE)
                 break
-            yield last, False, False
+            yield last, False
             if work.completion_tokens is not None and last.usage.completion_tokens >= work.completion_tokens:
-                notice = _TOKENS_NOTICE
+                last = _with_notice(last, _TOKENS_NOTICE)
+                break
     assert last is not None
-    yield _with_notice(last, notice) if notice else last, True, bool(notice)
-
-
-@asynccontextmanager
-async def _until(ends_at: float | None) -> AsyncGenerator[None, None]:
-    """Raises `DeadlineExceeded` where the work inside is not done by then, in seconds of the monotonic clock."""
-    try:
-        async with asyncio.timeout(None if ends_at is None else max(0.0, ends_at - time.monotonic())):
-            yield
-    except TimeoutError as error:
-        raise DeadlineExceeded("the time for the request ran out before there was a verdict") from error
-
-
-async def _followed(leading: asyncio.Future[Verdict | None], ends_at: float | None) -> Verdict | None:
-    """What an equal work finds; None if it finds nothing, and this one must be judged by itself."""
-    async with _until(ends_at):
-        return await asyncio.shield(leading)
-
-
-def _key(work: Work) -> Key | None:
-    """What a verdict depends on beside this service's models and settings, which do not change; None = of no use again.
-
-    A URL's content may change, and is known only when it is fetched.
-    """
-    if isinstance(work.media, UrlMedia):
-        return None
-    digest = hashlib.sha256(work.media.data).hexdigest() if work.media is not None else ""
-    return digest, work.text, work.constitution.digest, work.stages
+    yield last, True
 
 
 def _with_notice(verdict: Verdict, notice: str) -> Verdict:
@@ -237,8 +211,21 @@ def _row(name: str, verdict: Verdict) -> ScoreRow:
     return ScoreRow(input=name, decision=verdict.decision, flagged=verdict.flagged, verdict=verdict)
 
 
+def _check(verdict: Verdict) -> None:
+    """Raises `MediaError` or `EngineError` for a verdict that rests on a failure alone."""
+    if engine_failed(verdict):
+        if VIDEO_FAILED in verdict.reason:
+            raise MediaError(verdict.reason)
+        raise EngineError(verdict.reason)
+
+
+def _left_s(ends_at: float | None) -> float | None:
+    return None if ends_at is None else max(0.0, ends_at - time.monotonic())
+
+
 def _failed(name: str, error: MediaError) -> ScoreRow:
-    shown = InputError(code=error.code, message=error.message, hint=error.hint)
+    message = error.message.replace(repr(_ANY_NAME), repr(name))
+    shown = InputError(code=error.code, message=message, hint=error.hint)
     return ScoreRow(input=name, decision="uncertain", flagged=None, error=shown)
 
 

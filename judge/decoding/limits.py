@@ -20,10 +20,15 @@ def limit_process(*, memory_bytes: int, cpu_s: float) -> None:
     _limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + cpu_s), spare=1)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
+    limit_memory(memory_bytes)
+    _limit(resource.RLIMIT_NOFILE, first_free_descriptor())
+
+
+def limit_memory(n_bytes: int) -> None:
+    """How much more than now this process may take; on Linux only, as above."""
     if (taken := _data_bytes()) is not None:
         # RLIMIT_AS would count address space that is only set aside: 64 MiB for every thread that allocates.
-        _limit(resource.RLIMIT_DATA, taken + memory_bytes)
-    _limit(resource.RLIMIT_NOFILE, first_free_descriptor())
+        _limit(resource.RLIMIT_DATA, taken + n_bytes)
 
 
 def first_free_descriptor() -> int:
