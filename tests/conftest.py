@@ -9,6 +9,7 @@ import pytest
 # The models are so small that threads only wait for each other, and on a busy machine OpenMP's wait by spinning.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")  # before torch and numpy are imported; subprocesses inherit it
+os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # else every engine is bound to the same cores
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups

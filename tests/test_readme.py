@@ -20,9 +20,13 @@ EXAMPLE = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The working directory looks as the root of the checkout, but what the commands write lands elsewhere."""
-    for name in ("judge", "constitutions", "datasets"):
-        (tmp_path / name).symlink_to(ROOT / name)
+    """The working directory has what the commands read, of twenty clips the first four; what they write lands there."""
+    samples = Path("judge/stickers/samples")
+    clips = sorted((ROOT / samples / "clips" / "demo-video").iterdir())[:4]
+    for path in (ROOT / samples / "demo", ROOT / "constitutions", *clips):
+        link = tmp_path / path.relative_to(ROOT)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
     monkeypatch.chdir(tmp_path)
 
 

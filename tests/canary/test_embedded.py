@@ -18,7 +18,7 @@ from judge.engines.base import Engine
 from judge.engines.build import build_engine
 from judge.engines.transformers import TransformersEngine
 from judge.errors import ConfigError
-from tests.contracts.vllm_engine import needs_vllm, shared_vllm_engine
+from tests.contracts.vllm_engine import needs_vllm, one_vllm, shared_vllm_engine
 
 MODEL = "stickers-vlm"
 
@@ -118,6 +118,7 @@ def test_weights_in_int8_are_drift(record: CanaryRecord) -> None:
 
 @pytest.mark.slow
 @needs_vllm
+@one_vllm
 def test_vllm_in_float32_scores_as_transformers_did(record: CanaryRecord) -> None:
     report = check(shared_vllm_engine(), record)
     assert (report.status, report.runtime) == ("ok", "vllm/float32/cpu"), report.message

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from judge.assets import sample_media_path
+from judge.engines.vllm import VllmEngine
 from judge.types import ScoreRow
-from tests.contracts.vllm_engine import needs_vllm
+from tests.cli.running import judge
+from tests.contracts.vllm_engine import needs_vllm, one_vllm, shared_vllm_engine
 
 
 def _rows(*options: str) -> list[ScoreRow]:
-    command = [sys.executable, "-m", "judge.cli", "score", str(sample_media_path("demo")), "--jsonl", *options]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    result = judge("score", str(sample_media_path("demo")), "--jsonl", *options)
     assert result.returncode == 0, result.stderr
     return [ScoreRow.model_validate_json(line) for line in result.stdout.splitlines()]
 
 
+@pytest.fixture
+def started_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command gets the engine that other tests have started already, and leaves it running."""
+
+    async def stay(_: VllmEngine) -> None: ...
+
+    monkeypatch.setattr(VllmEngine, "from_config", lambda _: shared_vllm_engine())
+    monkeypatch.setattr(VllmEngine, "close", stay)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("started_before")
 @needs_vllm
+@one_vllm
 def test_vllm_judges_the_demo_pictures_as_transformers_does() -> None:
     expected, found = _rows(), _rows("--engine", "vllm")
     assert len(found) == 17

@@ -12,14 +12,13 @@ import pytest
 
 from judge.config import OpenAIOptions
 from judge.engines.base import Engine
-from judge.engines.build import build_engine
 from judge.engines.openai import OpenAIEngine
 from judge.engines.scripted import Answer, ScriptedEngine
 from judge.engines.transformers import TransformersEngine
 from tests.contracts.tiny_models import BUILDERS
 from tests.contracts.tiny_tiled_models import TILED_BUILDERS
-from tests.contracts.vllm_engine import needs_vllm, shared_vllm_engine
-from tests.contracts.vllm_server import TIMEOUT_S, shared_vllm_server
+from tests.contracts.vllm_engine import needs_vllm, one_vllm, shared_vllm_engine
+from tests.contracts.vllm_server import TIMEOUT_S, one_server, shared_vllm_server
 from tests.engines.openai_server import hashed, serve_chat
 
 ALL_BUILDERS = BUILDERS | TILED_BUILDERS
@@ -39,7 +38,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 
 @pytest.fixture(scope="session")
 def load_engine(model_folder: Callable[[str], Path]) -> Iterator[Callable[[str], Engine]]:
-    """Name of a tiny model, "scripted", "openai", "vllm" or "openai-vllm" -> its engine, loaded once."""
+    """Name of a tiny model, "scripted" or "openai" -> its engine, loaded once."""
     with ExitStack() as stack:
 
         @cache
@@ -54,21 +53,24 @@ def load_engine(model_folder: Callable[[str], Path]) -> Iterator[Callable[[str],
             if name == "openai":
                 server = stack.enter_context(serve_chat(hashed))
                 return OpenAIEngine("hashed", OpenAIOptions(base_url=server.base_url))
-            if name == "vllm":
-                return shared_vllm_engine()
-            if name == "openai-vllm":
-                return build_engine(shared_vllm_server().config)
             return TransformersEngine(str(model_folder(name)), batch_size=8)
 
         yield load
 
 
 SLOWLY = (pytest.mark.slow, pytest.mark.timeout(TIMEOUT_S), needs_vllm)
-WITH_VLLM = [pytest.param(name, marks=SLOWLY) for name in ("vllm", "openai-vllm")]
+WITH_VLLM = [
+    pytest.param("vllm", marks=(*SLOWLY, one_vllm)),
+    pytest.param("openai-vllm", marks=(*SLOWLY, one_server)),
+]
 
 
 @pytest.fixture(params=["scripted", "openai", *MODELS, *WITH_VLLM])
 def engine(request: pytest.FixtureRequest, load_engine: Callable[[str], Engine]) -> Engine:
+    if request.param == "vllm":
+        return shared_vllm_engine()
+    if request.param == "openai-vllm":
+        return shared_vllm_server().engine
     return load_engine(request.param)
 
 

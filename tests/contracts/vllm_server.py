@@ -17,13 +17,18 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 
 import httpx
+import pytest
 
 from judge.assets import model_path
 from judge.config import EngineConfig, OpenAIOptions
+from judge.engines.base import Engine
+from judge.engines.build import build_engine
 
+one_server = pytest.mark.xdist_group("vllm-server")
+"""On every test with `shared_vllm_server`: they run in one process."""
 MODEL = "stickers-vlm"
 TIMEOUT_S = 500
 """For whichever test comes first and waits for the start."""
@@ -56,6 +61,11 @@ class VllmServer:
     @property
     def config(self) -> EngineConfig:
         return EngineConfig(name="openai", model=MODEL, openai=self.options)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """That asks it."""
+        return build_engine(self.config)
 
     def kill(self) -> None:
         """The whole group: vLLM's process for the model outlives a killed server, and `timeout` would too."""

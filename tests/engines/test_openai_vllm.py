@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,10 +26,11 @@ from judge.pipeline import FAILURES, Judge
 from judge.prompts.render import describe_prompt, precondition_prompt, reasoning_prompt
 from judge.stages.prior_store import PriorStore
 from judge.types import ChoiceProbabilities, Media, Message, Prompt, ScoreRow, Verdict
+from tests.cli.running import judge as command
 from tests.contracts.vllm_engine import needs_vllm
-from tests.contracts.vllm_server import TIMEOUT_S, VllmServer, shared_vllm_server
+from tests.contracts.vllm_server import TIMEOUT_S, VllmServer, one_server, shared_vllm_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(TIMEOUT_S), needs_vllm]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(TIMEOUT_S), needs_vllm, one_server]
 TOLERANCE = 1e-4
 PICTURES = sorted(path for path in sample_media_path("demo").iterdir() if path.suffix in (".png", ".jpg"))
 STATEMENTS = [each.statement for each in load_constitution(constitution_path("stickers")).preconditions]
@@ -50,7 +49,7 @@ def server() -> VllmServer:
 
 @pytest.fixture(scope="module")
 def engine(server: VllmServer) -> Engine:
-    return build_engine(server.config)
+    return server.engine
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +121,7 @@ def test_judge_score_decides_as_the_default_engine_does(
     cache = tmp_path / "cache"
     config.write_text(f"engine: {{openai: {{base_url: '{server.options.base_url}'}}}}\ncache_dir: {cache}\n")
     demo, options = str(sample_media_path("demo")), ["--engine", "openai", "--config", str(config), "--jsonl"]
-    command = [sys.executable, "-m", "judge.cli", "score", demo, *options]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+    result = command("score", demo, *options)
     assert result.returncode == 0, result.stderr
     found = {row.media_id: row for row in map(_verdict_of, result.stdout.splitlines())}
     expected = _judge(plain, media, tmp_path)

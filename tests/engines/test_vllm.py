@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import os
 import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,16 +22,16 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from judge.config import EngineConfig, VllmOptions
+from judge.config import EngineConfig
 from judge.engines.base import Engine
 from judge.engines.build import build_engine
 from judge.engines.transformers import TransformersEngine
 from judge.engines.vllm import VllmEngine
 from judge.errors import ConfigError, EngineError
 from judge.types import ChoiceProbabilities, Frame, Message, Prompt
-from tests.contracts.vllm_engine import needs_vllm, shared_vllm_engine, start_vllm_engine
+from tests.contracts.vllm_engine import needs_vllm, one_vllm, shared_vllm_engine, start_vllm_engine
 
-pytestmark = [pytest.mark.slow, needs_vllm]
+pytestmark = [pytest.mark.slow, needs_vllm, one_vllm]
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = sorted((ROOT / "judge/stickers/samples/demo").glob("*.png"))
 TOLERANCE = 1e-4
@@ -62,14 +60,6 @@ def plain() -> TransformersEngine:
     return found
 
 
-@pytest.fixture(scope="module")
-def mortal() -> Iterator[VllmEngine]:
-    """An engine of this file, for tests that end it; they run in the order of the file."""
-    engine = start_vllm_engine(EngineConfig(name="vllm"))
-    yield engine
-    asyncio.run(engine.close())
-
-
 def frame(path: Path) -> Frame:
     return Frame(0, 0.0, np.asarray(Image.open(path).convert("RGB")))
 
@@ -96,19 +86,6 @@ def core_process(engine: VllmEngine) -> int:
     llm: Any = engine._llm
     (process,) = llm.engine_core.resources.engine_manager.processes
     return int(process.pid)
-
-
-def ends(process: int, *, within_s: float) -> bool:
-    """Whether a child is gone. vLLM kills one that is slow to end and does not wait for it: it is then reaped here."""
-    deadline_s = time.monotonic() + within_s
-    while time.monotonic() < deadline_s:
-        multiprocessing.active_children()  # reaps
-        try:
-            os.kill(process, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.1)
-    return False
 
 
 # --- the same model as through transformers -----------------------------------------------------------------
@@ -346,52 +323,12 @@ def test_a_model_that_returns_nan_does_not_start(model_folder: Callable[[str], P
         start_vllm_engine(EngineConfig(name="vllm", model=str(folder)))
 
 
+def test_it_keeps_to_the_engine_protocol(engine: VllmEngine) -> None:
+    typed: Engine = engine
+    assert asyncio.run(typed.choose([])) == []
+
+
 # --- the end ------------------------------------------------------------------------------------------------
-
-
-def test_when_vllms_process_dies_nothing_is_answered_any_more(mortal: VllmEngine) -> None:
-    prompts = sample_prompts()
-    assert len(asyncio.run(mortal.choose(prompts[:2]))) == 2
-
-    async def die_meanwhile() -> None:
-        work = asyncio.gather(*(mortal.choose([prompt]) for prompt in prompts), return_exceptions=True)
-        await asyncio.sleep(0.02)
-        os.kill(core_process(mortal), signal.SIGKILL)
-        found = await asyncio.wait_for(work, 60)
-        failed = [answer for answer in found if isinstance(answer, BaseException)]
-        assert failed
-        assert {type(error) for error in failed} == {EngineError}
-        assert {error.retryable for error in failed if isinstance(error, EngineError)} == {True}
-
-    asyncio.run(die_meanwhile())
-    with pytest.raises(EngineError, match="its vLLM process has died"):
-        asyncio.run(mortal.choose(prompts[:1]))
-    with pytest.raises(EngineError, match="its vLLM process has died"):
-        asyncio.run(mortal.generate(prompts[:1], max_tokens=2))
-
-
-def test_a_dead_engine_can_be_closed(mortal: VllmEngine) -> None:
-    asyncio.run(mortal.close())
-    asyncio.run(mortal.close())
-    with pytest.raises(EngineError, match="'stickers-vlm' is closed"):
-        asyncio.run(mortal.choose([ask(QUESTIONS[0])]))
-
-
-def test_a_closed_engine_finishes_its_work_and_refuses_more() -> None:
-    options = VllmOptions(options={"max_num_seqs": 4, "kv_cache_memory_bytes": 1 << 28})
-    engine = start_vllm_engine(EngineConfig(name="vllm", vllm=options))
-    process = core_process(engine)
-
-    async def close_meanwhile() -> list[ChoiceProbabilities]:
-        work = asyncio.create_task(engine.choose(sample_prompts()))
-        await asyncio.sleep(0.02)
-        await engine.close()
-        return await work
-
-    assert len(asyncio.run(close_meanwhile())) == len(sample_prompts())
-    with pytest.raises(EngineError, match="'stickers-vlm' is closed"):
-        asyncio.run(engine.choose([ask(QUESTIONS[0])]))
-    assert ends(process, within_s=10.0)
 
 
 def test_a_script_that_forgets_to_close_ends_cleanly_and_writes_only_its_own_words(tmp_path: Path) -> None:
@@ -410,6 +347,39 @@ def test_a_script_that_forgets_to_close_ends_cleanly_and_writes_only_its_own_wor
     assert "Traceback" not in done.stderr
 
 
-def test_it_keeps_to_the_engine_protocol(engine: VllmEngine) -> None:
-    typed: Engine = engine
-    assert asyncio.run(typed.choose([])) == []
+# These come last: they end the engine that other tests share.
+
+
+@pytest.fixture(scope="module")
+def dying() -> Iterator[VllmEngine]:
+    engine = shared_vllm_engine()
+    yield engine
+    asyncio.run(engine.close())
+    shared_vllm_engine.cache_clear()
+
+
+def test_when_vllms_process_dies_nothing_is_answered_any_more(dying: VllmEngine) -> None:
+    prompts = sample_prompts()
+    assert len(asyncio.run(dying.choose(prompts[:2]))) == 2
+
+    async def die_meanwhile() -> None:
+        process = core_process(dying)
+        os.kill(process, signal.SIGSTOP)  # else it may have answered them all
+        work = asyncio.gather(*(dying.choose([prompt]) for prompt in prompts), return_exceptions=True)
+        await asyncio.sleep(0.02)
+        os.kill(process, signal.SIGKILL)
+        found = await asyncio.wait_for(work, 200)
+        assert {(type(error), getattr(error, "retryable", None)) for error in found} == {(EngineError, True)}
+
+    asyncio.run(die_meanwhile())
+    with pytest.raises(EngineError, match="its vLLM process has died"):
+        asyncio.run(dying.choose(prompts[:1]))
+    with pytest.raises(EngineError, match="its vLLM process has died"):
+        asyncio.run(dying.generate(prompts[:1], max_tokens=2))
+
+
+def test_a_dead_engine_can_be_closed(dying: VllmEngine) -> None:
+    asyncio.run(dying.close())
+    asyncio.run(dying.close())
+    with pytest.raises(EngineError, match="'stickers-vlm' is closed"):
+        asyncio.run(dying.choose([ask(QUESTIONS[0])]))

@@ -200,7 +200,7 @@ def test_the_command_compares_every_strategy_and_ends_with_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out" / "video.json"
-    assert main(["evaluate-video", "--count", "2", "--questions", "8", "--device", "cpu", "--json", str(out)]) == 0
+    assert main(["evaluate-video", "--count", "1", "--questions", "8", "--device", "cpu", "--json", str(out)]) == 0
     printed = capsys.readouterr().out
     last = json.loads(printed.splitlines()[-1])
     assert json.loads(out.read_text()) == last

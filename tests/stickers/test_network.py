@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,10 @@ def test_packed_batches_carry_answers_for_every_question(tokenizer) -> None:  # 
     assert {yes, no} <= answers
 
 
-def test_training_resumes_where_it_stopped_and_releases_a_loadable_model(tmp_path: Path) -> None:
+def test_training_resumes_where_it_stopped_and_releases_a_loadable_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("judge.stickers.train.tokenizer_texts", partial(tokenizer_texts, scenes=60))
     said: list[str] = []
     small = {"encoder_batch": 2, "language_batch": 2, "questions": 3, "warmup_steps": 1}
     Trainer(tmp_path, Recipe(encoder_steps=2, language_steps=1, **small), workers=0, report=said.append).run()
