@@ -154,8 +154,7 @@ class _Labelled(Collector):
                 for sample in metric.samples
                 if not sample.name.endswith("_created")
             ]
-            if metric.samples:
-                yield metric
+            yield metric
 
 
 def stage_label(step: str) -> str:
