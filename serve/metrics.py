@@ -59,7 +59,7 @@ class Metrics:
         self._video_frames = self._counter("video_frames", "Frames of videos that were judged.")
         self._media_errors = self._counter("media_errors", "Media that could not be read.", "code")
         self._failures = self._counter("failures", "Media without a verdict for reasons of the service.", "code")
-        self._jobs = self._counter("video_jobs", "Video jobs that ended.", "status")
+        self._jobs = self._counter("video_jobs", "Video jobs that ended here.", "status")
         self._webhooks = self._counter("webhook_attempts", "Attempts to tell a webhook.", "outcome")
 
     def render(self) -> bytes:
@@ -105,9 +105,9 @@ class Metrics:
         """A video job that has ended."""
         self._jobs.labels(status).inc()
 
-    def observe_webhook(self, *, delivered: bool) -> None:
+    def observe_webhook(self, outcome: str) -> None:
         """One attempt."""
-        self._webhooks.labels("delivered" if delivered else "failed").inc()
+        self._webhooks.labels(outcome).inc()
 
     def _observe_verdict(self, verdict: Verdict, constitution: str) -> None:
         self._verdicts.labels(constitution, verdict.decision).inc()
@@ -154,8 +154,7 @@ class _Labelled(Collector):
                 for sample in metric.samples
                 if not sample.name.endswith("_created")
             ]
-            if metric.samples:
-                yield metric
+            yield metric
 
 
 def stage_label(step: str) -> str:

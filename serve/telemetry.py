@@ -31,6 +31,16 @@ class Telemetry:
         if self.metrics is not None:
             app.add_middleware(Measuring, metrics=self.metrics)
 
+    def count_job(self, succeeded: bool) -> None:
+        """A video job has ended here."""
+        if self.metrics is not None:
+            self.metrics.observe_job("succeeded" if succeeded else "failed")
+
+    def count_webhook(self, delivered: bool) -> None:
+        """One attempt to tell a webhook has ended."""
+        if self.metrics is not None:
+            self.metrics.observe_webhook("delivered" if delivered else "failed")
+
 
 def with_telemetry(context: Context) -> Context:
     """The same context, observed as its settings say. Raises `ConfigError` if there is no such collector."""

@@ -62,7 +62,7 @@ class _ModelList(BaseModel):
 
 
 class _VersionList(BaseModel):
-    data: tuple[ConstitutionVersion, ...]
+    constitutions: tuple[ConstitutionVersion, ...]
 
 
 class _ErrorAnswer(BaseModel):
@@ -170,7 +170,7 @@ def models_call() -> Call[list[ModelEntry]]:
 
 
 def constitutions_call() -> Call[list[ConstitutionVersion]]:
-    return Call("GET", "v1/constitutions", lambda content: list(_parsed(_VersionList, content).data))
+    return Call("GET", "v1/constitutions", lambda content: list(_parsed(_VersionList, content).constitutions))
 
 
 def put_constitution_call(name: str, text: str) -> Call[ConstitutionVersion]:

@@ -173,6 +173,6 @@ def _start_body(video: Upload, options: Mapping[str, object]) -> dict[str, Any]:
         item = video.item().model_dump(mode="json", exclude_defaults=True)
         return json_body(json.dumps({"Video": item, **options}))
     return {
-        "files": [("media", (video.name, video.data, "application/octet-stream"))],
+        "files": [("video", (video.name, video.data, "application/octet-stream"))],
         "data": {"options": json.dumps(options)},
     }

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 
 from judge.client.wire import JudgeResult
@@ -37,6 +38,7 @@ class JobRunner:
 
     Args:
         first_pause_s: Before a job begins again after its first failure; then twice as long each time.
+        on_end: Told whether a job that ended here has succeeded.
     """
 
     def __init__(
@@ -47,12 +49,14 @@ class JobRunner:
         settings: JobSettings,
         *,
         first_pause_s: float = 1.0,
+        on_end: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._jobs = jobs
         self._media = media
         self._backend = backend
         self._settings = settings
         self._first_pause_s = first_pause_s
+        self._on_end = on_end
 
     async def run(self) -> None:
         """Until it is cancelled. The job under way then goes back, as if it had not begun."""
@@ -135,6 +139,7 @@ class JobRunner:
     async def _end(self, job: ClaimedJob, result: JudgeResult | None, error: InputError | None) -> None:
         end = End(result, error, message_about(job.id, job.request, result, error))
         if await self._jobs.end(job, end):
+            self._on_end(error is None)
             await asyncio.to_thread(self._media.remove, job.id, job.media_digest)
 
 

@@ -14,6 +14,7 @@ from serve.jobs.signature import read_secret
 from serve.jobs.webhooks import WebhookSender
 from serve.problems import StoreError
 from serve.store.opening import Store
+from serve.telemetry import Telemetry
 
 _LOG = logging.getLogger(__name__)
 _CLEAN_S = 600.0
@@ -45,9 +46,14 @@ def start_jobs(context: Context, *, network: Network = PUBLIC_INTERNET, first_pa
     """
     store, settings = context.store, context.settings.jobs
     assert store is not None
-    sender = WebhookSender(store.deliveries, settings.webhooks, read_secret(settings.webhooks), network)
+    telemetry = context.telemetry or Telemetry()
+    sender = WebhookSender(
+        store.deliveries, settings.webhooks, read_secret(settings.webhooks), network, on_attempt=telemetry.count_webhook
+    )
     workers = [
-        JobRunner(store.jobs, store.media, context.backend, settings, first_pause_s=first_pause_s)
+        JobRunner(
+            store.jobs, store.media, context.backend, settings, first_pause_s=first_pause_s, on_end=telemetry.count_job
+        )
         for _ in range(settings.workers)
     ]
     return RunningJobs([sender.run, partial(_clean, store), *(worker.run for worker in workers)])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -45,13 +45,26 @@ class Undelivered(JudgeError):
 
 
 class WebhookSender:
-    """Sends what is due until it is cancelled."""
+    """Sends what is due until it is cancelled.
 
-    def __init__(self, deliveries: DeliveryTable, settings: WebhookSettings, key: bytes, network: Network) -> None:
+    Args:
+        on_attempt: Told whether an attempt was taken.
+    """
+
+    def __init__(
+        self,
+        deliveries: DeliveryTable,
+        settings: WebhookSettings,
+        key: bytes,
+        network: Network,
+        *,
+        on_attempt: Callable[[bool], None] = lambda _: None,
+    ) -> None:
         self._deliveries = deliveries
         self._settings = settings
         self._key = key
         self._network = network
+        self._on_attempt = on_attempt
         self._under_way: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -93,6 +106,7 @@ class WebhookSender:
                 raise Undelivered("the service ended under the last attempt", never=True)
             await asyncio.get_running_loop().run_in_executor(threads, self._post, delivery)
         except Undelivered as error:
+            self._on_attempt(False)
             gives_up = error.never or delivery.attempt >= self._settings.max_attempts
             _LOG.warning(
                 "webhook %s to %s, attempt %d: %s%s", delivery.id, quoted(delivery.message.host), delivery.attempt,
@@ -101,6 +115,7 @@ class WebhookSender:
             pause_s = min(self._settings.first_pause_s * 2 ** (delivery.attempt - 1), _LONGEST_PAUSE_S)
             await self._deliveries.failed(delivery, error.message, None if gives_up else pause_s)
         else:
+            self._on_attempt(True)
             await self._deliveries.delivered(delivery)
 
     def _post(self, delivery: Delivery) -> None:

@@ -269,11 +269,11 @@ async def test_metrics_can_be_off() -> None:
 
 async def test_gateways_count_apart_and_say_who_they_are() -> None:
     one, other = Metrics("one"), Metrics("other")
-    one.observe_job("SUCCEEDED")
-    one.observe_webhook(delivered=False)
+    one.observe_job("succeeded")
+    one.observe_webhook("failed")
     text, empty = one.render().decode(), other.render().decode()
-    assert 'visual_judge_video_jobs_total{gateway="one",status="SUCCEEDED"} 1.0' in text
+    assert 'visual_judge_video_jobs_total{gateway="one",status="succeeded"} 1.0' in text
     assert 'visual_judge_webhook_attempts_total{gateway="one",outcome="failed"} 1.0' in text
     assert "_created" not in text
-    assert "SUCCEEDED" not in empty
+    assert "succeeded" not in empty
     assert Figures(empty).values["process_resident_memory_bytes", frozenset()] > 2**20
