@@ -67,14 +67,16 @@ async function show(card) {
   const { signal } = card.abort;
   const began = performance.now();
   let last = null;
-  for await (const { line } of judge(card.file, card.asked, card.key, signal)) {
+  let request = "";
+  for await (const { line, requestId } of judge(card.file, card.asked, card.key, signal)) {
     card.note(line.result, line.final, (performance.now() - began) / 1000);
     announce(`${card.name}: ${line.final ? "" : "first answer, "}${plain(summary(line.result))}.`);
     last = line;
+    request = requestId;
     await place(card, line);
   }
   if (!last?.final) throw new Problem("The service gave no final answer.", { hint: "judge it again" });
-  card.end("final");
+  card.end(last.result.error ? `no verdict · request ${request}` : "final");
 }
 
 async function place(card, line) {

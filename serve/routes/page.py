@@ -24,7 +24,7 @@ from judge.report.chart import WIDTH_PX
 from judge.report.html import page_environment
 from judge.report.moments import clock, no_segments, span
 from judge.report.page import Card
-from judge.types import ScoreRow, Verdict
+from judge.types import RuleDecision, ScoreRow, Verdict
 from serve.backend import ModelCard
 from serve.context import Caller, Context
 from serve.problems import ApiError
@@ -40,6 +40,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+_SLOW_STAGES = ("region_test", "chain_of_thought", "vote", "debate")
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
@@ -124,8 +125,8 @@ def render_result(environment: jinja2.Environment, result: JudgeResult) -> str:
     return environment.get_template("verdict.html.jinja").render(
         result=result,
         card=Card(row, live=True),
-        open_rules=[rule for rule in rules if rule.outcome != "not_violated"],
-        kept_rules=[rule for rule in rules if rule.outcome == "not_violated"],
+        shown_rules=[rule for rule in rules if _matters(rule)],
+        other_rules=[rule for rule in rules if not _matters(rule)],
         versions=_versions(verdict) if verdict else (),
         debates=debates, clock=clock, span=span, no_segments=no_segments, width=WIDTH_PX,
     )  # fmt: skip
@@ -173,6 +174,11 @@ async def _models(context: Context) -> tuple[ModelCard, ...]:
 
 def _shows_samples(models: Sequence[ModelCard]) -> bool:
     return any(model.role == "judge" and model.name in model_names() for model in models)
+
+
+def _matters(rule: RuleDecision) -> bool:
+    """Whether it is to be seen at once: it is not kept, or a slow stage looked at it."""
+    return rule.outcome != "not_violated" or any(item.stage in _SLOW_STAGES for item in rule.evidence)
 
 
 def _versions(verdict: Verdict) -> list[tuple[str, str]]:

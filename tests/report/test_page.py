@@ -72,8 +72,8 @@ def test_readings_stand_in_the_tree_of_the_rule() -> None:
     )  # fmt: skip
     page = render_page([Card(row(rules=(decided,)))])
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page[page.index('<ul class="tree">') :]))
-    shown = re.findall(r"all of|any of|not asked|\bnot\b|It is \w\.|\bq\b", words)
-    assert shown == ["all of", "It is p.", "not", "any of", "q", "not asked", "It is p.", "It is r."]
+    shown = re.findall(r"all of|any of|not asked|\bnot\b|It is \w\.|as above|\b[pq]\b", words)
+    assert shown == ["all of", "It is p.", "not", "any of", "q", "not asked", "p", "as above", "It is r."]
 
 
 def test_an_expression_that_cannot_be_read_loses_no_reading() -> None:

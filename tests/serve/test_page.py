@@ -128,11 +128,12 @@ def test_readings_are_shown_with_everything_that_was_read() -> None:
         assert part in words
 
 
-def test_rules_that_are_not_violated_stand_apart() -> None:
-    rules = (rule("a", outcome="not_violated"), rule("b", outcome="abstained"), rule("c"))
+def test_rules_that_no_slow_stage_looked_at_and_are_not_violated_stand_apart() -> None:
+    voted = rule("d", evidence(stage="vote"), outcome="not_violated")
+    rules = (rule("a", outcome="not_violated"), rule("b", outcome="abstained"), rule("c"), voted)
     text = drawn(result(row(*rules)))
-    before, _, after = text.partition("1 rule not violated")
-    assert [re.findall(r'data-key="([abc])"', part) for part in (before, after)] == [["b", "c"], ["a"]]
+    before, _, after = text.partition("1 other rule not violated")
+    assert [re.findall(r'data-key="([abcd])"', part) for part in (before, after)] == [["b", "c", "d"], ["a"]]
 
 
 def test_what_is_no_result_is_refused_in_the_services_words() -> None:

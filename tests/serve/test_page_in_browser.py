@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import threading
 import time
 from collections.abc import AsyncGenerator, Iterator
@@ -245,6 +246,7 @@ def test_a_file_that_is_no_picture_is_an_error_and_not_safe(tab: Tab, tmp_path: 
     words = shown(tab, "verdict")
     assert "NO VERDICT" in words
     assert "never safe" in words
+    assert re.fullmatch(r"no verdict · request [0-9a-f]{32}", shown(tab, "phase"))
     assert "cannot show the file" in shown(tab, "media")
     assert raw(tab).error is not None
 
