@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -141,6 +142,9 @@ async def _read_form(request: Request, http: HttpSettings) -> Asked:
 
 async def parse_form(request: Request, http: HttpSettings) -> FormData:
     """The caller's to close. Raises `ApiError` 400."""
+    _, parameters = parse_options_header(request.headers.get("content-type"))
+    if parameters.get(b"charset", b"utf-8").lower() not in (b"utf-8", b"utf8"):  # others can spell half characters
+        raise ApiError(400, "invalid_body", "the multipart body is not in UTF-8", hint="leave the charset out")
     parser = MultiPartParser(
         request.headers, request.stream(), max_files=http.max_media, max_fields=http.max_media + 1,
         max_part_size=min(2 * 2**20, http.max_body_bytes),

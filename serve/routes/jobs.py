@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from judge.client.wire import JudgeOptions
 from judge.constitution import Constitution
+from judge.errors import JudgeError
 from judge.media.reference import InlineMedia, UrlMedia
 from serve.choices import check_stages
 from serve.context import Caller, Context
@@ -111,12 +112,14 @@ async def _take(context: Context, store: Store, caller: Caller, asked: AskedJob)
         id, caller.key_id, options.client_request_token, asked.digest(), _request(asked, policy), policy,
         asked.media_digest,
     )  # fmt: skip
-    taken = ""
     try:
         taken = await store.jobs.add(new, max_waiting=settings.jobs.max_waiting)
-    finally:
-        if taken != id:
-            await asyncio.to_thread(store.media.remove, id, asked.media_digest)
+    except JudgeError:
+        # Not when cancelled: the job may be written nevertheless, and then needs its video. Else it is swept later.
+        await asyncio.to_thread(store.media.remove, id, asked.media_digest)
+        raise
+    if taken != id:
+        await asyncio.to_thread(store.media.remove, id, asked.media_digest)
     return taken
 
 

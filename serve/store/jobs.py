@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from pydantic import ValidationError
 from sqlalchemy import CursorResult, Select, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -20,7 +21,7 @@ from judge.client.wire import JudgeResult
 from judge.config import StageChoice
 from judge.constitution import Constitution
 from judge.types import InputError, Wire
-from serve.problems import Conflict, Overloaded
+from serve.problems import Conflict, Overloaded, StoreError
 from serve.store.database import Database
 from serve.store.deliveries import Message, delivery_row
 from serve.store.models import DeliveryRow, JobRow, VerdictRow
@@ -221,10 +222,14 @@ def _find(session: Session, key_id: str, id: str) -> JobStatus | None:
 
 
 def _status(row: JobRow, result: JudgeResult | None) -> JobStatus:
-    error = None if row.error is None else InputError.model_validate_json(row.error)
+    try:
+        error = None if row.error is None else InputError.model_validate_json(row.error)
+        request = JobRequest.model_validate_json(row.request)
+    except ValidationError as broken:
+        raise StoreError(f"the job '{row.id}' was written by another version, in another form") from broken
     state: JobState = row.state  # type: ignore[assignment]
     return JobStatus(
-        row.id, state, row.attempts, JobRequest.model_validate_json(row.request), error, row.created_at_s,
+        row.id, state, row.attempts, request, error, row.created_at_s,
         row.ended_at_s, row.media_digest, result,
     )  # fmt: skip
 
@@ -234,11 +239,20 @@ def _claim(session: Session, lease_s: float, max_attempts: int, died: MadeEnd) -
         row = session.scalar(_claimable(time.time()))
         if row is None:
             return None
-        job = _take(session, row, lease_s)
+        try:
+            job = _take(session, row, lease_s)
+        except ValidationError:  # one row must not stop the work on all that came later
+            _end_unreadable(row)
+            continue
         if row.attempts <= max_attempts:
             return job
         row.attempts = max_attempts
         _end(session, job, died(row.id, job.request))
+
+
+def _end_unreadable(row: JobRow) -> None:
+    error = InputError(code="job_unreadable", message="the job was written by another version, in another form")
+    row.state, row.lease, row.ended_at_s, row.error = "failed", None, time.time(), error.model_dump_json()
 
 
 def _claimable(now_s: float) -> Select[JobRow]:

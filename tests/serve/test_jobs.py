@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from judge.assets import sample_media_path
 from judge.engines.scripted import ScriptedEngine
 from judge.errors import EngineError
 from serve.jobs.runner import died_too_often
 from serve.problems import DeadlineExceeded, Overloaded
-from serve.store.jobs import End
+from serve.store.jobs import End, NewJob
 from serve.store.models import JobRow, VerdictRow
 from serve.store.opening import Store
 
@@ -267,6 +267,43 @@ async def test_a_private_url_has_failed_and_nobody_was_asked(tmp_path: Path) -> 
         found = await ended(http, answer.json()["JobId"])
     assert (found["JobStatus"], found["Error"]["code"]) == ("FAILED", "media")
     assert "a loopback address" in found["Error"]["message"]
+
+
+async def test_a_row_in_another_form_does_not_stop_the_others(tmp_path: Path) -> None:
+    async with remembering(tmp_path, jobs=ONE_WORKER) as context:
+        store = store_of(context)
+        async with client_of(context) as http:
+            broken, good = await started(http, video()), await started(http, video(), JobTag="later")
+            store.database.write_now(
+                lambda session: session.execute(update(JobRow).where(JobRow.id == broken).values(request="{}"))
+            )
+        async with working(context) as http:
+            assert (await ended(http, good))["JobStatus"] == "SUCCEEDED"
+            answer = await http.get(f"/v1/video/jobs/{broken}")
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "store_unavailable")
+        assert state(store, broken)[0] == "failed"
+
+
+async def test_a_caller_that_hangs_up_while_the_job_is_written_loses_no_video(tmp_path: Path) -> None:
+    async with remembering(tmp_path, jobs=ONE_WORKER) as context:
+        store, written = store_of(context), asyncio.Event()
+        add = store.jobs.add
+
+        async def add_and_linger(new: NewJob, *, max_waiting: int) -> str:
+            await add(new, max_waiting=max_waiting)
+            written.set()
+            await asyncio.Event().wait()
+            return ""
+
+        store.jobs.add = add_and_linger  # type: ignore[method-assign]
+        async with client_of(context) as http:
+            asking = asyncio.create_task(submit(http, video()))
+            await written.wait()
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        async with working(context) as http:
+            id = store.database.read_now(lambda session: session.scalars(select(JobRow.id)).one())
+            assert (await ended(http, id))["JobStatus"] == "SUCCEEDED"
 
 
 async def test_media_that_were_lost_are_told(tmp_path: Path) -> None:

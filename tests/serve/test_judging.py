@@ -168,6 +168,14 @@ async def test_multipart_garbage(kind: str) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_body")
 
 
+async def test_a_form_that_spells_half_a_character() -> None:
+    part = b'--x\r\nContent-Disposition: form-data; name="media"; filename="+2AA-.png"\r\n\r\n'
+    kind = {"Content-Type": "multipart/form-data; boundary=x; charset=utf-7"}
+    async with client() as http:
+        answer = await http.post("/v1/judge", content=part + picture() + b"\r\n--x--\r\n", headers=kind)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_body")
+
+
 # --- media that cannot be read, and what fails --------------------------------------------------------------
 
 
