@@ -6,7 +6,9 @@ from judge.canary import check_at_start
 from judge.config import EngineConfig
 from judge.engines.base import Engine
 from judge.engines.build import build_engine
+from judge.profiles import resolve_profile
 from serve.backend import Backend
+from serve.batching import batched
 from serve.context import Context
 from serve.gate import build_gate
 from serve.service import JudgeService
@@ -42,8 +44,9 @@ async def build_service(settings: ServeSettings) -> JudgeService:
     notices: list[str] = []
     configs: dict[str, EngineConfig] = {"": settings.judge.engine, **settings.judge.panel}
     try:
-        for name, config in configs.items():
-            built[name] = build_engine(config)
+        for name, given in configs.items():
+            config = resolve_profile(given)
+            built[name] = batched(build_engine(config), config, settings.batch_wait_ms)
             notices += await check_at_start(built[name], config)
     except BaseException:
         for engine in built.values():

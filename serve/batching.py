@@ -12,9 +12,21 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from judge.config import EngineConfig
 from judge.engines.base import YES_NO, Capabilities, Engine, JsonSchema, ModelInfo
 from judge.errors import EngineError
 from judge.types import ChoiceProbabilities, Generation, Prompt
+
+_BATCH_BY_THEMSELVES = frozenset({"vllm", "openai"})
+_BATCHES = 4
+"""Forward passes' worth of prompts in one call: a picture has more questions than one pass has rows."""
+
+
+def batched(engine: Engine, config: EngineConfig, wait_ms: float) -> Engine:
+    """The engine, with calls put together unless it does that by itself; `config` is resolved (`judge.profiles`)."""
+    if config.name in _BATCH_BY_THEMSELVES:
+        return engine
+    return BatchingEngine(engine, most=_BATCHES * config.batch_size, wait_s=wait_ms / 1000.0)
 
 
 @dataclass(frozen=True, slots=True)

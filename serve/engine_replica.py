@@ -10,16 +10,12 @@ from dataclasses import dataclass
 
 from judge.canary import check_at_start
 from judge.config import EngineConfig
-from judge.engines.base import YES_NO, Capabilities, Engine, JsonSchema, ModelInfo
+from judge.engines.base import YES_NO, Capabilities, JsonSchema, ModelInfo
 from judge.engines.build import build_engine
 from judge.profiles import resolve_profile
 from judge.types import ChoiceProbabilities, Generation, Prompt
-from serve.batching import BatchingEngine
+from serve.batching import batched
 from serve.engine_check import check_engine
-
-_BATCH_BY_THEMSELVES = frozenset({"vllm", "openai"})
-_BATCHES = 4
-"""Forward passes' worth of prompts in one call: a picture has more questions than one pass has rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +43,7 @@ class EngineReplica:
         engine = build_engine(config)
         with ThreadPoolExecutor(1) as pool:  # Serve builds replicas inside a running loop
             self._notices = pool.submit(asyncio.run, check_at_start(engine, config)).result()
-        batches = config.name not in _BATCH_BY_THEMSELVES
-        most, wait_s = _BATCHES * config.batch_size, batch_wait_ms / 1000.0
-        self._engine: Engine = BatchingEngine(engine, most=most, wait_s=wait_s) if batches else engine
+        self._engine = batched(engine, config, batch_wait_ms)
         self._load = EngineLoad()
 
     async def describe(self) -> EngineDescription:

@@ -110,8 +110,6 @@ class CacheSettings(Settings):
     """Most verdicts in memory of each judge replica; 0 = none are kept."""
     max_bytes: Annotated[int, Field(ge=0)] = 128 * 2**20
     """Most memory for them."""
-    stored: bool = False
-    """Also look in the database and keep them there."""
 
 
 class StoreSettings(Settings):
