@@ -1,28 +1,39 @@
-"""What holds for the whole test run: one thread for each process, and which tests may run beside each other."""
+"""What holds for the whole test run: its threads, its drawn examples, and which tests may run beside each other."""
 
 from __future__ import annotations
 
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # The models are so small that threads only wait for each other, and on a busy machine OpenMP's wait by spinning.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")  # before torch and numpy are imported; subprocesses inherit it
 os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # else every engine is bound to the same cores
 
+# The same examples in every run, whatever a machine's speed; nothing written to disk.
+settings.register_profile(
+    "reproducible", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("reproducible")
+
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A file stays in one process, for its fixtures, and so does what is marked `xdist_group`.
 
-    Groups with slow tests start first, so that no process is left alone with one at the end.
+    The marked groups start first, then the files with slow tests, so that no process is left alone with one at the end.
     """
+    marked, slow = set[str](), set[str]()
     for item in items:
-        if item.get_closest_marker("xdist_group") is None:
+        if item.get_closest_marker("xdist_group"):
+            marked.add(_group(item))
+        else:
             item.add_marker(pytest.mark.xdist_group(item.location[0]))
-    slow = {_group(item) for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: _group(item) not in slow)
+        if item.get_closest_marker("slow"):
+            slow.add(_group(item))
+    items.sort(key=lambda item: 0 if _group(item) in marked else 1 if _group(item) in slow else 2)
 
 
 def _group(item: pytest.Item) -> str:

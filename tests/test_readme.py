@@ -47,9 +47,7 @@ def test_a_command_of_the_readme_succeeds(command: str) -> None:
 @pytest.mark.slow
 def test_the_python_example_prints_a_decision() -> None:
     """In a process of its own, as its reader runs it."""
-    result = subprocess.run(
-        [sys.executable, "-c", EXAMPLE[0]], cwd=ROOT, capture_output=True, text=True, check=False, timeout=280
-    )
+    result = subprocess.run([sys.executable, "-c", EXAMPLE[0]], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.stdout.strip() in {"unsafe", "safe", "uncertain"}, result.stderr
 
 

@@ -285,6 +285,7 @@ def test_a_missing_split_or_column_is_a_clear_error(tmp_path: Path) -> None:
         load_split(tmp_path, "test")
 
 
+@pytest.mark.slow
 def test_the_command_measures_the_embedded_model(tmp_path: Path) -> None:
     made = judge("stickers", "generate", str(tmp_path), "--count", "6", "--split", "calibration", "--split", "test")
     assert made.returncode == 0, made.stderr
@@ -303,6 +304,7 @@ def test_the_command_measures_the_embedded_model(tmp_path: Path) -> None:
     assert chosen_config.cascade.region.localizer == "occlusion"
 
 
+@pytest.mark.slow
 def test_the_slow_rows_measure_the_embedded_model(tmp_path: Path) -> None:
     """With margins so wide that much is left open, and texts so short that it does not take long."""
     made = judge("stickers", "generate", str(tmp_path), "--count", "4", "--split", "calibration", "--split", "test")

@@ -29,7 +29,7 @@ def test_a_reader_who_has_seen_enough_ends_it_quietly(form: str, failing: list[s
         assert process.stdout.readline() != ""
         process.stdout.close()
         messages = process.stderr.read()
-        assert (process.wait(timeout=120), "Error" in messages, "Traceback" in messages) == (141, False, False)
+        assert (process.wait(timeout=300), "Error" in messages, "Traceback" in messages) == (141, False, False)
     assert page.exists() == (form == "--explain")
 
 

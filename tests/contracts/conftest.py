@@ -18,7 +18,7 @@ from judge.engines.transformers import TransformersEngine
 from tests.contracts.tiny_models import BUILDERS
 from tests.contracts.tiny_tiled_models import TILED_BUILDERS
 from tests.contracts.vllm_engine import needs_vllm, one_vllm, shared_vllm_engine
-from tests.contracts.vllm_server import TIMEOUT_S, one_server, shared_vllm_server
+from tests.contracts.vllm_server import one_server, shared_vllm_server
 from tests.engines.openai_server import hashed, serve_chat
 
 ALL_BUILDERS = BUILDERS | TILED_BUILDERS
@@ -58,7 +58,7 @@ def load_engine(model_folder: Callable[[str], Path]) -> Iterator[Callable[[str],
         yield load
 
 
-SLOWLY = (pytest.mark.slow, pytest.mark.timeout(TIMEOUT_S), needs_vllm)
+SLOWLY = (pytest.mark.slow, needs_vllm)
 WITH_VLLM = [
     pytest.param("vllm", marks=(*SLOWLY, one_vllm)),
     pytest.param("openai-vllm", marks=(*SLOWLY, one_server)),

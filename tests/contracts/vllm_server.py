@@ -30,8 +30,6 @@ from judge.engines.build import build_engine
 one_server = pytest.mark.xdist_group("vllm-server")
 """On every test with `shared_vllm_server`: they run in one process."""
 MODEL = "stickers-vlm"
-TIMEOUT_S = 500
-"""For whichever test comes first and waits for the start."""
 MAX_FRAMES = 8
 _START_S = 400
 """40 s on two free cores; more than 200 s were seen with ten processes for each."""

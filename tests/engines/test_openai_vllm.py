@@ -28,9 +28,9 @@ from judge.stages.prior_store import PriorStore
 from judge.types import ChoiceProbabilities, Media, Message, Prompt, ScoreRow, Verdict
 from tests.cli.running import judge as command
 from tests.contracts.vllm_engine import needs_vllm
-from tests.contracts.vllm_server import TIMEOUT_S, VllmServer, one_server, shared_vllm_server
+from tests.contracts.vllm_server import VllmServer, one_server, shared_vllm_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(TIMEOUT_S), needs_vllm, one_server]
+pytestmark = [pytest.mark.slow, needs_vllm, one_server]
 TOLERANCE = 1e-4
 PICTURES = sorted(path for path in sample_media_path("demo").iterdir() if path.suffix in (".png", ".jpg"))
 STATEMENTS = [each.statement for each in load_constitution(constitution_path("stickers")).preconditions]
@@ -160,7 +160,7 @@ def test_when_the_server_dies_nothing_is_answered_any_more(
         work = [asyncio.create_task(engine.choose([prompt])) for prompt in prompts]
         await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
         dying.kill()
-        return await asyncio.wait_for(asyncio.gather(*work, return_exceptions=True), 60)
+        return await asyncio.wait_for(asyncio.gather(*work, return_exceptions=True), 300)
 
     found = asyncio.run(die_meanwhile())
     answered = [(each[0], ours) for each, ours in zip(found, expected, strict=True) if isinstance(each, list)]

@@ -340,9 +340,7 @@ def test_a_script_that_forgets_to_close_ends_cleanly_and_writes_only_its_own_wor
         '    print(build_engine(EngineConfig(name="vllm")).info.name)\n'
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=240, check=False
-    )
+    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "stickers-vlm\n")
     assert "Traceback" not in done.stderr
 
@@ -368,7 +366,7 @@ def test_when_vllms_process_dies_nothing_is_answered_any_more(dying: VllmEngine)
         work = asyncio.gather(*(dying.choose([prompt]) for prompt in prompts), return_exceptions=True)
         await asyncio.sleep(0.02)
         os.kill(process, signal.SIGKILL)
-        found = await asyncio.wait_for(work, 200)
+        found = await asyncio.wait_for(work, 300)
         assert {(type(error), getattr(error, "retryable", None)) for error in found} == {(EngineError, True)}
 
     asyncio.run(die_meanwhile())
