@@ -10,11 +10,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import FastAPI
+from pydantic import ValidationError
 from ray import serve
 from ray.serve.config import BackpressureConfig
 
+from judge.config import first_problem
+from judge.errors import ConfigError
 from serve.assembly import build_context
 from serve.engine_replica import EngineReplica
+from serve.gate import build_gate
 from serve.gateway import create_gateway
 from serve.judge_replica import JudgeReplica, RayBackend
 from serve.logs import configure_logs
@@ -74,8 +78,17 @@ def build_app(settings: ServeSettings) -> Application:
 
 
 def build_app_from_yaml(args: Mapping[str, Any]) -> Application:
-    """For Serve's own configuration files: `import_path: serve.app:build_app_from_yaml`, settings under `args`."""
-    return build_app(ServeSettings.model_validate(dict(args)))
+    """For Serve's own configuration files: `import_path: serve.app:build_app_from_yaml`, settings under `args`.
+
+    Raises:
+        ConfigError: A setting is wrong; it is named. Or everybody would be let in.
+    """
+    try:
+        settings = ServeSettings.model_validate(dict(args))
+    except ValidationError as error:
+        raise ConfigError(f"args: {first_problem(error)}") from error
+    build_gate(settings)
+    return build_app(settings)
 
 
 def _engine(name: str, replicas: ReplicaSettings, settings: ServeSettings) -> serve.Deployment:

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Sequence
@@ -16,9 +17,10 @@ from typing import Annotated, Any, Optional
 import typer
 from rich.console import Console
 
+from judge.assets import constitution_path
 from judge.cli.options import override_engine
 from judge.config import load_settings
-from judge.errors import EngineError, JudgeError
+from judge.errors import ConfigError, EngineError, JudgeError
 from serve.gate import build_gate
 from serve.settings import ServeSettings
 from serve.store.command import add_store_commands
@@ -91,7 +93,7 @@ def start(  # noqa: PLR0917  (one parameter per option)
     settings = with_options(
         read_settings(config), host=host, port=port, model=model, engine=engine, constitution=constitution
     )
-    build_gate(settings)  # refuses what would be open to strangers, before anything is started
+    check(settings)
     run(settings, address)
 
 
@@ -132,6 +134,24 @@ def with_options(
             "constitution": constitution or settings.constitution,
         }
     )
+
+
+def check(settings: ServeSettings) -> None:
+    """Find before anything is started what would end it later.
+
+    Raises:
+        ConfigError: It would be open to strangers, its port is taken, or its constitution is not known.
+    """
+    build_gate(settings)
+    constitution_path(settings.constitution.partition("@")[0])
+    try:
+        with socket.create_server((settings.http.host, settings.http.port)):
+            return
+    except OSError as error:
+        where = f"{settings.http.host}:{settings.http.port}"
+        raise ConfigError(
+            f"cannot listen on {where}: {error.strerror or error}", hint="choose another --port"
+        ) from error
 
 
 def run(settings: ServeSettings, address: str | None) -> None:
