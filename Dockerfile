@@ -8,7 +8,7 @@ FROM python:3.11-slim-bookworm AS base
 RUN useradd --create-home --uid 10001 judge
 COPY constraints.txt /tmp/constraints.txt
 COPY --from=build /wheels /wheels
-USER judge
+USER 10001
 ENV PATH=/home/judge/.local/bin:$PATH PYTHONUNBUFFERED=1
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=180s \
