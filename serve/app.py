@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     from ray.serve.handle import DeploymentHandle
 
 APP_NAME = "visual-judge"
-_HASHED: Any = {"request_router_class": "ray.serve.experimental.consistent_hash_router.ConsistentHashRouter"}
+_HASHED: Any = {
+    "request_router_class": "ray.serve.experimental.consistent_hash_router.ConsistentHashRouter",
+    "initial_backoff_s": 0.005,
+    "max_backoff_s": 0.05,  # Ray's own pauses between two looks for a free replica grow to 0.5 s
+}
 """The same picture to the same replica, by `session_id`: it has it encoded, or knows the verdict."""
 _DRAIN_EXTRA_S = 10.0
 _HEALTH_PERIOD_S = 10.0

@@ -32,6 +32,11 @@ class Decoders:
         self._limits = limits
         self._pool = self._new_pool()
 
+    async def start(self) -> None:
+        """Start the processes now, which takes seconds, and not with the first pictures."""
+        ready = [self._pool.schedule(_nothing) for _ in range(self._n_processes)]
+        await asyncio.gather(*map(asyncio.wrap_future, ready))
+
     async def decode(self, data: bytes, source: str) -> Media:
         """As `judge.media.decode_image`; cancelling it kills the process.
 
@@ -81,3 +86,7 @@ def _decode(data: bytes, source: str) -> Media:
                 raise MemoryError from error
             cause = cause.__cause__
         raise
+
+
+def _nothing() -> None:
+    """The first task of a process."""

@@ -9,15 +9,12 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from ray.serve import exceptions as serve_errors
-
 from judge.errors import EngineError
 from judge.media.reference import InlineMedia
 from serve.backend import ModelCard, Reply, Work
-from serve.calls import ask, ask_stream
+from serve.calls import ReplicaDied, ask, ask_stream
 from serve.engine_replica import EngineDescription
-from serve.problems import Overloaded
-from serve.remote_engine import GONE, NOWHERE, RemoteEngine
+from serve.remote_engine import RemoteEngine
 from serve.service import JudgeService
 from serve.settings import ServeSettings
 
@@ -78,7 +75,9 @@ class JudgeReplica:
             engines[name] = RemoteEngine(handle, description)
         own = engines.pop("")
         notices = (*own.notices, *(notice for engine in engines.values() for notice in engine.notices))
-        return JudgeService.from_settings(self._settings, own, panel=engines, notices=notices)
+        service = JudgeService.from_settings(self._settings, own, panel=engines, notices=notices)
+        await service.start()
+        return service
 
 
 class RayBackend:
@@ -100,14 +99,10 @@ class RayBackend:
                         told = True
                         yield reply
                 return
-            except serve_errors.BackPressureError as error:
-                raise Overloaded("too many media are being judged") from error
-            except GONE as error:
+            except ReplicaDied as error:
                 _LOG.warning("a judge replica died under a request (attempt %d)", attempt)
                 if told or attempt == _ATTEMPTS:
                     raise EngineError("the judge died under the request") from error
-            except NOWHERE as error:
-                raise EngineError("no judge is running") from error
 
     async def models(self) -> tuple[ModelCard, ...]:
         cards: tuple[ModelCard, ...] = await self._ask("models")
@@ -120,10 +115,7 @@ class RayBackend:
         """The replicas live on."""
 
     async def _ask(self, method: str) -> tuple[ModelCard, ...]:
-        try:
-            answer: tuple[ModelCard, ...] = await ask(self._handle.options(method_name=method))
-        except (*GONE, *NOWHERE, serve_errors.BackPressureError) as error:
-            raise EngineError("no judge answers") from error
+        answer: tuple[ModelCard, ...] = await ask(self._handle.options(method_name=method))
         return answer
 
 

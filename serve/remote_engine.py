@@ -7,15 +7,11 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ray import exceptions as ray_errors
-from ray.serve import exceptions as serve_errors
-
 from judge.engines.base import YES_NO, Capabilities, JsonSchema, ModelInfo
 from judge.errors import EngineError
 from judge.types import ChoiceProbabilities, Generation, Prompt
-from serve.calls import ask
+from serve.calls import ReplicaDied, ask
 from serve.engine_replica import EngineDescription
-from serve.problems import Overloaded
 
 if TYPE_CHECKING:
     from ray.serve.handle import DeploymentHandle
@@ -23,15 +19,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 3
 """Replicas asked before a call has failed: the one that died, and two more."""
-GONE = (
-    ray_errors.RayActorError,
-    ray_errors.WorkerCrashedError,
-    ray_errors.NodeDiedError,
-    serve_errors.ReplicaUnavailableError,
-)
-"""How Ray says that a replica died under a call."""
-NOWHERE = (serve_errors.DeploymentUnavailableError, ray_errors.GetTimeoutError)
-"""How Ray says that there is no replica at all."""
 
 
 class RemoteEngine:
@@ -85,14 +72,10 @@ class RemoteEngine:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return await ask(handle, list(prompts), **fields)
-            except serve_errors.BackPressureError as error:
-                raise Overloaded("the model has more to do than it may queue") from error
-            except GONE as error:
+            except ReplicaDied as error:
                 _LOG.warning("a replica of model '%s' died under a call (attempt %d)", self.info.name, attempt)
                 if attempt == _ATTEMPTS:
                     raise EngineError(f"model '{self.info.name}' died {attempt} times under the same call") from error
-            except NOWHERE as error:
-                raise EngineError(f"model '{self.info.name}' is not running") from error
         raise AssertionError("unreachable")
 
 

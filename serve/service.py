@@ -125,6 +125,11 @@ class JudgeService:
         for engine in self._engines():
             await check_engine(engine)
 
+    async def start(self) -> None:
+        """Start the decoders; without it the first pictures wait for them."""
+        if self._decoders is not None:
+            await self._decoders.start()
+
     async def close(self) -> None:
         if self._decoders is not None:
             await self._decoders.close()
