@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,8 +20,8 @@ settings.register_profile(
 settings.load_profile("reproducible")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)  # `tryfirst` would still come after pytest-xdist has read the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """A file stays in one process, for its fixtures, and so does what is marked `xdist_group`.
 
     The marked groups start first, then the files with slow tests, so that no process is left alone with one at the end.
@@ -34,6 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("slow"):
             slow.add(_group(item))
     items.sort(key=lambda item: 0 if _group(item) in marked else 1 if _group(item) in slow else 2)
+    yield
 
 
 def _group(item: pytest.Item) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -178,10 +179,9 @@ def test_ctrl_c_keeps_finished_rounds_and_resume_goes_on(folder: Path, site: Cha
 
     site.answer = hangs_at_rewriting
     state = folder / "out.state.json"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "judge.cli", *arguments(folder, "objectify", "rules.txt", "out.yaml")],
-        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    command = [sys.executable, "-m", "judge.cli", *arguments(folder, "objectify", "rules.txt", "out.yaml")]
+    with interruptible():
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     until(lambda: state.exists() and json.loads(state.read_text())["records"] != [])
     until(lambda: any(request.text.startswith("You improve") for request in site.requests))
     process.send_signal(signal.SIGINT)
@@ -201,6 +201,16 @@ def test_ctrl_c_keeps_finished_rounds_and_resume_goes_on(folder: Path, site: Cha
     scored = [last(r, "Statement") for r in site.requests[n_before:] if r.text.startswith("You grade")]
     assert sorted(set(scored)) == sorted(STATEMENTS.values())  # the first versions are not scored again
     assert not state.exists()
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Where the tests run in the background, a shell has made them ignore Ctrl-C, and what they start inherits that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -21,9 +21,11 @@ def _rows(*options: str) -> list[ScoreRow]:
 def started_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command gets the engine that other tests have started already, and leaves it running."""
 
+    engine = shared_vllm_engine()
+
     async def stay(_: VllmEngine) -> None: ...
 
-    monkeypatch.setattr(VllmEngine, "from_config", lambda _: shared_vllm_engine())
+    monkeypatch.setattr(VllmEngine, "from_config", lambda _: engine)
     monkeypatch.setattr(VllmEngine, "close", stay)
 
 

@@ -175,7 +175,10 @@ def test_when_the_server_dies_nothing_is_answered_any_more(
     assert all(isinstance(error, EngineError) for error in failed)
 
 
-def test_pictures_judged_after_its_death_are_abstained(engine: Engine, media: list[Media], tmp_path: Path) -> None:
+def test_pictures_judged_after_its_death_are_abstained(
+    engine: Engine, media: list[Media], dying: VllmServer, tmp_path: Path
+) -> None:
+    dying.kill()
     found = _judge(engine, media, tmp_path)
     assert {(verdict.decision, verdict.flagged) for verdict in found} == {("uncertain", None)}
     assert all(FAILURES[0] in verdict.reason for verdict in found)

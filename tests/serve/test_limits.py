@@ -268,7 +268,7 @@ async def test_a_caller_that_hangs_up_ends_the_work(stream: bool) -> None:
         writer.write(LINE + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
         await engine.asked.wait()
         writer.close()
-        await asyncio.wait_for(engine.stopped.wait(), 20)
+        assert await asyncio.wait_for(engine.stopped.wait(), 20)
 
 
 async def test_a_caller_that_hangs_up_frees_its_place() -> None:
