@@ -195,7 +195,8 @@ async def test_a_full_queue_refuses_before_reading_and_lets_in_again() -> None:
     small = settings(queue={"max_ongoing": 1, "max_queued": 1, "retry_after_s": 2.4})
     given = context(scripted_service(engine, small), small)
     async with server(given) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
-        waiting = [asyncio.create_task(http.post("/v1/judge", json=asks(picture(colour)))) for colour in (RED, BLUE)]
+        unequal = [picture(RED) + mark for mark in (b"1", b"2")]  # equal ones are judged once
+        waiting = [asyncio.create_task(http.post("/v1/judge", json=asks(data))) for data in unequal]
         await engine.asked.wait()
         while engine.n_waiting < 2:
             await asyncio.sleep(0.01)
