@@ -19,10 +19,6 @@ _LOG = logging.getLogger(__name__)
 _CALLERS_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _CLIENT_GONE = 499
 """What the log says where nobody was left to answer; nginx's convention."""
-_PAGE_POLICY = (
-    "default-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; object-src 'none'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -31,7 +27,6 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_PAGE_HEADERS = _HEADERS | {"Content-Security-Policy": _PAGE_POLICY}
 
 
 def error_answer(scope: Scope, error: JudgeError) -> JSONResponse:
@@ -73,15 +68,14 @@ class Outermost:
 
 
 def _naming(scope: Scope, facts: RequestFacts, send: Send) -> Send:
-    page = scope["path"] == "/" or scope["path"].startswith("/static/")
-    usual = _PAGE_HEADERS if page else _HEADERS
+    """With the headers of every answer; those that a route sets itself, as the page does, stay."""
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             facts.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = facts.request_id
-            for name, value in usual.items():
+            for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
         await send(message)
 

@@ -123,8 +123,13 @@ def media_key(work: Work) -> str:
     """The same for the same media."""
     media = work.media
     if media is None:
-        return _short_digest(work.text.encode())
-    return _short_digest(media.data if isinstance(media, InlineMedia) else media.url.encode())
+        return _short_digest(_encoded(work.text))
+    return _short_digest(media.data if isinstance(media, InlineMedia) else _encoded(media.url))
+
+
+def _encoded(text: str) -> bytes:
+    """JSON can spell half a character."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _short_digest(content: bytes) -> str:

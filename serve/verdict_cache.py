@@ -80,5 +80,9 @@ def versions_digest(constitution: Constitution, config: JudgeConfig, engines: It
 
 def verdict_key(media: bytes, text: str, versions: str) -> str:
     """sha256 (hex) over the bytes, what was posted with them, and `versions_digest`."""
-    digests = (hashlib.sha256(media).hexdigest(), hashlib.sha256(text.encode()).hexdigest(), versions)
+    digests = (
+        hashlib.sha256(media).hexdigest(),
+        hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
+        versions,
+    )
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()

@@ -283,7 +283,7 @@ def _landmarks(info: VideoInfo, settings: SamplingSettings, thumbnails: Thumbnai
     if last < 0:
         return ()
     keys = np.array(info.keyframes, dtype=np.intp)
-    if thumbnails:
+    if thumbnails is not None and thumbnails.indices:
         found = [_middlemost(stretch, keys) for stretch in stretches(thumbnails, settings.change)]
         alike = same_as(thumbnails, found, settings.same_below)
         return _with_ends([index for index in found if index not in alike], _times(info), _gap_s(settings) / 2.0)

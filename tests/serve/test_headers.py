@@ -23,9 +23,9 @@ async def test_every_answer_is_guarded(path: str) -> None:
 
 async def test_a_page_may_use_its_own_files_only() -> None:
     async with client() as http:
-        policies = [(await http.get(path)).headers["Content-Security-Policy"] for path in ("/", "/static/a.js")]
+        policies = [(await http.get(path)).headers["Content-Security-Policy"] for path in ("/", "/page/main.js")]
     for policy in policies:
-        assert "default-src 'self';" in policy
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
         assert "unsafe" not in policy
 
 

@@ -72,7 +72,7 @@ def test_pictures_may_come_as_plain_base64(http: TestClient) -> None:
         ("@@", "base64"),
         ("AAAA", "not a picture"),
         ("", "empty"),
-        ("https://images.example.org/a.png", "URLs are off"),
+        ("https://images.example.org/a.png", "by URL are off"),
     ],
 )
 def test_doubt_is_blocked_unless_the_service_lets_it_pass(http: TestClient, image: str, reason: str) -> None:

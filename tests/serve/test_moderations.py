@@ -236,7 +236,7 @@ def test_a_text_that_is_too_long_is_refused(n_pictures: int) -> None:
         ({"input": [image_part("data:image/png;base64,@@")]}, "invalid_base64", "input"),
         ({"input": [image_part("data:image/png;base64,")]}, "invalid_input", "input"),
         ({"input": [image_part(HARMLESS[:222])]}, "invalid_input", "input"),
-        ({"input": [image_part("https://images.example.org/a.png")]}, "invalid_input", "input"),
+        ({"input": [image_part("https://images.example.org/a.png")]}, "url_not_allowed", "input"),
         ({"input": [image_part("file:///etc/hostname")]}, "invalid_base64", "input"),
         ({"input": [image_part(HARMLESS), image_part("AAAA")]}, "invalid_input", "input"),
         ({"input": [image_part(HARMLESS)] * 100}, "too_many_inputs", "input"),

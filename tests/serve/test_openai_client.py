@@ -121,7 +121,7 @@ def test_options_timeouts_and_more_fields(client: openai.OpenAI) -> None:
         (lambda client: client.moderations.create(input=[]), "invalid_field", "input"),
         (lambda client: client.moderations.create(input=[picture("data:,@@")]), "invalid_base64", "input"),
         (lambda client: client.moderations.create(input=[picture(HARMLESS[:222])]), "invalid_input", "input"),
-        (lambda client: client.moderations.create(input=[picture("https://a.example.org/")]), "invalid_input", "input"),
+        (lambda client: client.moderations.create(input=[picture("https://a.example/")]), "url_not_allowed", "input"),
         (lambda client: client.moderations.create(input=[picture(HARMLESS)], model="gpt"), "model_not_found", "model"),
         (lambda client: client.moderations.create(input=[picture(HARMLESS)] * 100), "too_many_inputs", "input"),
     ],

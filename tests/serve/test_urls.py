@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from pydantic import ValidationError
 
-from judge.media import load_media
+from judge.media import fetch
 from judge.media.dial import Network
 from serve import service
 from serve.settings import HttpSettings, UrlSettings
@@ -25,7 +25,7 @@ LISTED = settings(
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """Every host name leads to a server here, which is let through; other addresses are as always."""
-    monkeypatch.setattr(service, "load_media", partial(load_media, network=local_network()))
+    monkeypatch.setattr(service, "fetch", partial(fetch, network=local_network()))
     with serve() as running:
         running.answers["/a.png"] = body(picture())
         yield running
@@ -95,7 +95,7 @@ async def test_redirects_to_listed_hosts_only(site: Site) -> None:
 @pytest.mark.parametrize("address", ["10.0.0.7", "169.254.169.254", "::1"])
 async def test_a_listed_host_with_a_private_address(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     network = Network(resolve=lambda host, port: [address])
-    monkeypatch.setattr(service, "load_media", partial(load_media, network=network))
+    monkeypatch.setattr(service, "fetch", partial(fetch, network=network))
     every = settings(http={"urls": {"enabled": True, "hosts": ["*"]}})
     for asked in (LISTED, every):
         async with client(asked=asked) as http:
