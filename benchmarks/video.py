@@ -96,7 +96,7 @@ def decoding_rows(data: bytes, every: int, rounds: int) -> list[dict[str, float 
 
 async def judging_rows(n_clips: int, rounds: int) -> list[dict[str, float | str]]:
     """One row for each strategy, both decoders side by side."""
-    clips = [path.read_bytes() for path in sorted(sample_media_path("clips").glob("*.mp4"))[:n_clips]]
+    clips = [path.read_bytes() for path in sorted(sample_media_path("clips").rglob("*.mp4"))[:n_clips]]
     engine = build_engine(EngineConfig())
     policy, priors = load_constitution(constitution_path("stickers-video")), PriorStore(None)
     judges = {
