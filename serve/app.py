@@ -55,7 +55,9 @@ class Gateway:
 
 def build_app(settings: ServeSettings) -> Application:
     """The application, for `serve.run` or `serve run`; `python -m serve.entry` names it for `serve deploy`."""
-    engine = _engine("engine", settings.engine, settings).bind(settings.judge.engine, settings.batch_wait_ms)
+    engine = None
+    if not settings.engine_in_judge:
+        engine = _engine("engine", settings.engine, settings).bind(settings.judge.engine, settings.batch_wait_ms)
     panel = {
         name: _engine(f"panel-{name}", settings.panel.get(name, ReplicaSettings()), settings).bind(
             config, settings.batch_wait_ms

@@ -166,7 +166,7 @@ def run(settings: ServeSettings, address: str | None) -> None:
     # (`--address`) keeps the token authentication that Ray 2.60 has by default.
     if address is None:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
+    tune_serve()
     import ray  # noqa: PLC0415  (seconds)
     from ray import serve as ray_serve  # noqa: PLC0415
 
@@ -190,6 +190,16 @@ def run(settings: ServeSettings, address: str | None) -> None:
             ray.shutdown()
         else:
             ray_serve.delete(APP_NAME)
+
+
+def tune_serve() -> None:
+    """Ray Serve's switch for fewer threads and direct calls between replicas: a request without a verdict to make takes
+    5 instead of 10 ms. To be called before Ray is imported; replicas inherit it. What is set already stays.
+    """
+    os.environ.setdefault("RAY_SERVE_THROUGHPUT_OPTIMIZED", "1")
+    # What the switch waits for at the end (30 s) is a load balancer of one's own that calls replicas by their address.
+    os.environ.setdefault("RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", "1")
+    os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
 
 
 class _Ended(BaseException):

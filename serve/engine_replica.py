@@ -36,7 +36,7 @@ class EngineLoad:
 
 
 class EngineReplica:
-    """Answers prompts; calls that come at the same time are asked together."""
+    """Answers prompts, as an `Engine`; calls that come at the same time are asked together."""
 
     def __init__(self, config: EngineConfig, batch_wait_ms: float) -> None:
         config = resolve_profile(config)
@@ -46,8 +46,21 @@ class EngineReplica:
         self._engine = batched(engine, config, batch_wait_ms)
         self._load = EngineLoad()
 
+    @property
+    def info(self) -> ModelInfo:
+        return self._engine.info
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._engine.capabilities
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What every verdict must say of this model."""
+        return self._notices
+
     async def describe(self) -> EngineDescription:
-        return EngineDescription(self._engine.info, self._engine.capabilities, self._notices)
+        return EngineDescription(self.info, self.capabilities, self.notices)
 
     async def choose(self, prompts: Sequence[Prompt], choices: Sequence[str] = YES_NO) -> list[ChoiceProbabilities]:
         """As `Engine.choose`."""

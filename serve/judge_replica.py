@@ -13,7 +13,7 @@ from judge.errors import EngineError
 from judge.media.reference import InlineMedia
 from serve.backend import ModelCard, Reply, Work
 from serve.calls import ReplicaDied, ask, ask_stream
-from serve.engine_replica import EngineDescription
+from serve.engine_replica import EngineDescription, EngineReplica
 from serve.remote_engine import RemoteEngine
 from serve.service import JudgeService
 from serve.settings import ServeSettings
@@ -27,16 +27,23 @@ _ATTEMPTS = 2
 
 
 class JudgeReplica:
-    """Runs the pipeline over engines behind handles."""
+    """Runs the pipeline over engines behind handles.
+
+    Args:
+        engine: The judge's own model; None = it is loaded here.
+        panel: The models of `JudgeConfig.panel`, by name.
+    """
 
     def __init__(
         self,
         settings: ServeSettings,
-        engine: DeploymentHandle,  # type: ignore[type-arg]
+        engine: DeploymentHandle | None,  # type: ignore[type-arg]
         panel: Mapping[str, DeploymentHandle],  # type: ignore[type-arg]
     ) -> None:
         self._settings = settings
-        self._handles = {"": engine, **panel}
+        self._engine = engine
+        self._panel = panel
+        self._own = EngineReplica(settings.judge.engine, settings.batch_wait_ms) if engine is None else None
         self._service: JudgeService | None = None
         self._starting = asyncio.Lock()
 
@@ -61,6 +68,11 @@ class JudgeReplica:
     async def check(self) -> None:
         await (await self._ready()).check()
 
+    async def check_health(self) -> None:
+        """Asks the model, if it is in this process; models elsewhere are asked where they are."""
+        if self._own is not None:
+            await self._own.check_health()
+
     async def _ready(self) -> JudgeService:
         """Built at the first call: engines may come up later than this replica."""
         async with self._starting:
@@ -69,15 +81,18 @@ class JudgeReplica:
         return self._service
 
     async def _build(self) -> JudgeService:
-        engines: dict[str, RemoteEngine] = {}
-        for name, handle in self._handles.items():
-            description: EngineDescription = await ask(handle.describe)
-            engines[name] = RemoteEngine(handle, description)
-        own = engines.pop("")
-        notices = (*own.notices, *(notice for engine in engines.values() for notice in engine.notices))
-        service = JudgeService.from_settings(self._settings, own, panel=engines, notices=notices)
+        own = self._own or await _remote(self._engine)
+        panel = {name: await _remote(handle) for name, handle in self._panel.items()}
+        notices = (*own.notices, *(notice for engine in panel.values() for notice in engine.notices))
+        service = JudgeService.from_settings(self._settings, own, panel=panel, notices=notices)
         await service.start()
         return service
+
+
+async def _remote(handle: DeploymentHandle | None) -> RemoteEngine:  # type: ignore[type-arg]
+    assert handle is not None
+    description: EngineDescription = await ask(handle.describe)
+    return RemoteEngine(handle, description)
 
 
 class RayBackend:

@@ -222,6 +222,9 @@ class ServeSettings(Settings):
     """Replicas that run the pipeline."""
     engine: ReplicaSettings = ReplicaSettings()
     """Replicas of the judge's own model."""
+    engine_in_judge: bool = False
+    """Every judge replica loads the judge's model itself: one process and one hop fewer for each request, right for one
+    small model on one machine. `engine` is not read then, and `judges` reserves what the model needs."""
     panel: Mapping[str, ReplicaSettings] = Field(default_factory=dict)
     """Replicas of the models of `judge.panel`, by name; those not named get one replica."""
     batch_wait_ms: Annotated[float, Field(ge=0.0, le=1000.0)] = 2.0

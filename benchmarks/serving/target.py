@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from serve.command import tune_serve
 from serve.settings import AuthSettings, HttpSettings, QueueSettings, ServeSettings, StoreSettings, TelemetrySettings
 
 from .child import tell
@@ -23,11 +24,12 @@ def main() -> None:
             judge=judge_config(engine, Path(folder)),
             auth=AuthSettings(mode="open"),
             http=HttpSettings(port=_free_port()),
+            engine_in_judge=target == "ray",  # as serve/config.yaml has it
             queue=QueueSettings(max_ongoing=PLACES, max_queued=PLACES),
             store=StoreSettings(folder=Path(folder)),
             telemetry=TelemetrySettings(log_level="warning"),
         )
-        if target == "ray":
+        if target in {"ray", "ray-apart"}:
             _on_ray(settings)
         else:
             asyncio.run(_in_process(settings))
@@ -55,6 +57,7 @@ async def _in_process(settings: ServeSettings) -> None:
 
 def _on_ray(settings: ServeSettings) -> None:
     os.environ["RAY_AUTH_MODE"] = "disabled"  # the cluster is this process's own, on the loopback address
+    tune_serve()
     import ray  # noqa: PLC0415
     from ray import serve  # noqa: PLC0415
 

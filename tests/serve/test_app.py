@@ -26,6 +26,7 @@ from judge.media import FileMedia, Permissions, load_media
 from judge.pipeline import Judge
 from judge.stages.prior_store import PriorStore
 from judge.types import Verdict
+from serve.command import tune_serve
 from serve.settings import AuthSettings, HttpSettings, QueueSettings, ReplicaSettings, ServeSettings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -37,11 +38,14 @@ UNDECIDED = sample_media_path("demo/harmless-4.png")
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     os.environ["RAY_AUTH_MODE"] = "disabled"  # the cluster is this test's own, on the loopback address
+    tune_serve()
+    os.environ["RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP"] = "1"  # in this process alone: a test's loop ends before Serve
     import ray  # noqa: PLC0415
     from ray import serve  # noqa: PLC0415
 
     from serve.app import APP_NAME, build_app  # noqa: PLC0415
 
+    del os.environ["RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP"]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
