@@ -1,0 +1,59 @@
+"""`judge serve` as a process of its own, with the settings for a laptop: it starts, judges, and ends as it is told."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from judge.assets import sample_media_path
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+PICTURE = sample_media_path("demo/harmful-violence-weapon_threat.png")
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def wait_until_ready(service: subprocess.Popen[str], url: str) -> None:
+    for _ in range(240):
+        assert service.poll() is None, service.communicate()[1]
+        try:
+            if httpx.get(f"{url}/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.5)
+    pytest.fail("it did not become ready")
+
+
+def test_it_starts_judges_and_ends_with_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    service = subprocess.Popen(
+        [sys.executable, "-m", "judge.cli", "serve", "--port", str(port)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        wait_until_ready(service, url)
+        answer = httpx.post(f"{url}/v1/judge", files={"media": ("x.png", PICTURE.read_bytes())}, timeout=60)
+        service.send_signal(signal.SIGTERM)
+        _, messages = service.communicate(timeout=60)
+    finally:
+        service.kill()
+    assert answer.status_code == 200
+    assert answer.json()["results"][0]["decision"] == "unsafe"
+    assert service.returncode == 0
+    assert f"serving at {url}" in messages
+    assert "Controller failed to shut down" not in messages  # Serve would wait for half a minute, and kill
