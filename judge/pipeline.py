@@ -9,22 +9,23 @@ import hashlib
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from judge import __version__
-from judge.config import JudgeConfig
+from judge.config import Calibrated, JudgeConfig, MadeWith
 from judge.constitution import Constitution, Rule
 from judge.debias import references
-from judge.decide import decide
+from judge.decide import Decision, decide
 from judge.engines.base import Capabilities, Engine
 from judge.engines.build import check_capabilities
+from judge.guarantee import FAST, check_made_with, mapped, promise_in_words, settle, why_unsettled, with_maps
 from judge.media.image import sample_evenly
 from judge.media.views import NOTHING
 from judge.prompts.debate import JudgedExample
 from judge.prompts.render import templates_digest
 from judge.stages.along import to_ms
 from judge.stages.asking import DOMAIN_ID, Asker
-from judge.stages.board import Decider, FrameBoard, MediaBoard
+from judge.stages.board import ENGINE_FAILED, Decider, FrameBoard, MediaBoard
 from judge.stages.build import build_rule_debate, build_scan, build_stages
 from judge.stages.cascade import escalate
 from judge.stages.escalation import SlowStage
@@ -35,11 +36,20 @@ from judge.stages.video import OnProgress, VideoStage
 from judge.types import Domain, Evidence, Media, Verdict, Versions
 
 NO_GUARANTEE = "thresholds are presets, not fitted to labelled data: no error rate is guaranteed"
+NOT_COVERED = "the fitted thresholds are not about such media: the rules decide, and no error rate is guaranteed"
 UNREAD_TEXT = "the words posted with it were not read"
 """How the notice begins that says so."""
 VIDEO_FAILED = "the video could not be read"
-FAILURES = ("the engine failed", VIDEO_FAILED)
+FAILURES = (ENGINE_FAILED, VIDEO_FAILED)
 """How an abstention is worded that is a failure of the engine or of a file, not a doubt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A verdict, and its score after every stage; None where it could not be relied on."""
+
+    verdict: Verdict
+    scores: tuple[float | None, ...]
 
 
 class Judge:
@@ -56,7 +66,7 @@ class Judge:
 
     Raises:
         ConfigError: The engine lacks what the pipeline, a stage or the preset needs, or wants to be asked in an unknown
-            format.
+            format; or the fitted thresholds were fitted with something else.
     """
 
     def __init__(
@@ -74,7 +84,8 @@ class Judge:
         on_progress: OnProgress | None = None,
     ) -> None:
         self._config = config or JudgeConfig()
-        self._standing_notices = (NO_GUARANTEE, *notices)
+        self._calibrated = self._config.calibrated
+        self._notices_of_all = tuple(notices)
         prior = "none" in references(self._config.thresholds)
         writes = self._config.cascade.reasoning.enabled or self._config.cascade.vote.enabled
         check_capabilities(engine, Capabilities(generation=writes, text_only=prior))
@@ -89,10 +100,39 @@ class Judge:
         self._scan = build_scan(constitution, self._config) if scan is None else scan
         self._asker = Asker(engine, self._fast, self._decider, self._config, self._scan)
         self._video = VideoStage(engine, self._asker, self._decider, self._config, on_progress)
+        if self._calibrated is not None:
+            check_made_with(self._calibrated, self.made_with, self.stages)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the stages, in their order."""
+        debate = (self._rule_debate.name,) if self._rule_debate is not None else ()
+        return (FAST, *(stage.name for stage in self._slow), *debate)
+
+    @property
+    def made_with(self) -> MadeWith:
+        """Digests of what the scores of pictures come from."""
+        return MadeWith(
+            model=self._engine.info.digest, templates=self._templates[False], constitution=self._constitution.digest,
+            thresholds=self._config.thresholds.digest, cascade=self._cascade_digest(),
+        )  # fmt: skip
 
     async def judge(self, media: Sequence[Media]) -> list[Verdict]:
         """One verdict per media, in order. What the engine cannot answer is abstained and spoils nothing else."""
         return [verdict for part in _parts(media, self._config.concurrency) for verdict in await self._together(part)]
+
+    async def judge_by_stage(self, media: Sequence[Media]) -> list[Staged]:
+        """As `judge`, with the score after every stage: what thresholds are fitted on."""
+        staged: list[Staged] = []
+        for part in _parts(media, self._config.concurrency):
+            timings_ms: dict[str, float] = {}
+            scores: list[tuple[float | None, ...]] = [() for _ in part]
+            boards: list[MediaBoard] = []
+            async for boards in self._steps(part, timings_ms):
+                scores = [(*old, self._score(board)) for old, board in zip(scores, boards, strict=True)]
+            verdicts = [self._verdict(board, timings_ms) for board in boards]
+            staged += [Staged(*each) for each in zip(verdicts, scores, strict=True)]
+        return staged
 
     async def refine(self, media: Media) -> AsyncGenerator[Verdict, None]:
         """The verdict of the one-token questions, then again after every slow stage that added to it.
@@ -122,16 +162,34 @@ class Judge:
         boards = await self._look([self._readable(each) for each in media], timings_ms)
         for board, each in zip(boards, media, strict=True):
             board.notices += self._about_text(each)
+        self._settle(boards, FAST)
         yield boards
-        pictures = [board for board in boards if board.media.kind != "text"]
         for stage in self._slow:
             with _timed(timings_ms, stage.name):
-                await escalate(stage, pictures, self._decider)
+                await escalate(stage, _left(boards), self._decider)
+            self._settle(boards, stage.name)
             yield boards
         if self._rule_debate is not None:
             with _timed(timings_ms, self._rule_debate.name):
-                await self._rule_debate.argue(pictures, self._decider)
+                await self._rule_debate.argue(_left(boards), self._decider)
+            self._settle(boards, self._rule_debate.name)
             yield boards
+
+    def _settle(self, boards: Sequence[MediaBoard], stage: str) -> None:
+        """Let fitted thresholds settle what this stage has made sure of."""
+        for board in boards:
+            if self._calibrated is None or board.guarantee is not None or not self._is_covered(board.media):
+                continue
+            score = self._score(board)
+            board.guarantee = settle(self._calibrated, stage, score) if score is not None else None
+
+    def _is_covered(self, media: Media) -> bool:
+        """Whether fitted thresholds are about such media."""
+        return self._calibrated is not None and media.kind in self._calibrated.kinds and not media.text
+
+    def _score(self, board: MediaBoard) -> float | None:
+        """The verdict's score; None where it cannot be relied on."""
+        return decide([self._decider.rule(rule, board) for rule in board.rules]).score if board.is_sound else None
 
     async def _look(self, media: Sequence[Media], timings_ms: dict[str, float]) -> list[MediaBoard]:
         """Boards with everything that one-token questions can tell."""
@@ -179,6 +237,10 @@ class Judge:
         along = [self._decider.along(rule, board) for rule in board.rules]
         rules = tuple(each.decision for each in along)
         decision = decide(rules)
+        calibrated = self._calibrated if self._is_covered(board.media) else None
+        if calibrated is not None:
+            rules = with_maps(rules, calibrated)
+            decision = _as_settled(decision, board, calibrated)
         return Verdict(
             media_id=board.media.id,
             media_kind=board.media.kind,
@@ -187,6 +249,8 @@ class Judge:
             decision=decision.label,
             flagged=decision.flagged,
             score=decision.score,
+            calibrated_score=mapped(calibrated.score_map, decision.score) if calibrated and board.is_sound else None,
+            guarantee=board.guarantee,
             category_scores=decision.category_scores,
             rules=rules,
             duration_ms=to_ms(board.media.duration_s) if board.has_time else None,
@@ -202,7 +266,10 @@ class Judge:
 
     def _notices(self, board: MediaBoard) -> tuple[str, ...]:
         info = self._engine.info
-        notices = [*self._standing_notices]
+        promise = NO_GUARANTEE
+        if self._calibrated is not None:
+            promise = promise_in_words(self._calibrated) if self._is_covered(board.media) else NOT_COVERED
+        notices = [promise, *self._notices_of_all]
         if info.domain:
             notices.append(f"{info.name} judges only its domain: {info.domain.description}")
             notices += _domain_reading(info.domain, [frame.last() for frame in board.frames])
@@ -221,6 +288,7 @@ class Judge:
             thresholds=self._config.thresholds.digest,
             cascade=self._cascade_digest(),
             video=self._config.video.digest if board.has_time else "",
+            calibrated=self._calibrated.digest if self._calibrated else "",
         )
 
     def _cascade_digest(self) -> str:
@@ -235,6 +303,20 @@ class Judge:
 def engine_failed(verdict: Verdict) -> bool:
     """Whether it is uncertain because the engine or the file broke, not because the model was unsure."""
     return any(words in verdict.reason for words in FAILURES)
+
+
+def _left(boards: Sequence[MediaBoard]) -> list[MediaBoard]:
+    """What slow stages work on: no text, and nothing that is settled."""
+    return [board for board in boards if board.media.kind != "text" and board.guarantee is None]
+
+
+def _as_settled(decision: Decision, board: MediaBoard, calibrated: Calibrated) -> Decision:
+    """What fitted thresholds make of it; why the score could not be relied on, if it could not, stays the reason."""
+    if board.guarantee is not None:
+        side = board.guarantee.side
+        return replace(decision, label=side, flagged=side == "unsafe", reason="")
+    reason = why_unsettled(calibrated, decision.score) if board.is_sound else decision.reason
+    return replace(decision, label="uncertain", flagged=None, reason=reason or "a question has no answer")
 
 
 def _answer(verdict: Verdict) -> Verdict:

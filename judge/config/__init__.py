@@ -1,6 +1,14 @@
 """What can be set. Nothing here reads the environment, and nothing below the entry points reads files."""
 
 from judge.config.base import Fraction, Logit, Margin, Settings
+from judge.config.calibrated import (
+    Calibrated,
+    CalibratedSide,
+    CalibratedStage,
+    LabelledData,
+    MadeWith,
+    ScoreMap,
+)
 from judge.config.cascade import Cascade, ReasoningSettings, RegionSettings, RelevanceSettings
 from judge.config.choices import StageChoice
 from judge.config.debate import DebateRole, DebateSettings, RefusalPolicy, VoteSettings
@@ -19,6 +27,9 @@ from judge.config.video import (
 
 __all__ = [
     "NO_TRAITS",
+    "Calibrated",
+    "CalibratedSide",
+    "CalibratedStage",
     "Cascade",
     "ClipSettings",
     "CorpusStatistics",
@@ -28,7 +39,9 @@ __all__ = [
     "EngineConfig",
     "Fraction",
     "JudgeConfig",
+    "LabelledData",
     "Logit",
+    "MadeWith",
     "Margin",
     "Mixture",
     "ModelTraits",
@@ -41,6 +54,7 @@ __all__ = [
     "RelevanceSettings",
     "SamplingName",
     "SamplingSettings",
+    "ScoreMap",
     "Settings",
     "StageChoice",
     "Thresholds",

@@ -10,6 +10,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from judge.config.base import Settings
+from judge.config.calibrated import Calibrated
 from judge.config.cascade import Cascade
 from judge.config.engine import EngineConfig
 from judge.config.thresholds import Thresholds
@@ -24,6 +25,8 @@ class JudgeConfig(Settings):
     """The model."""
     thresholds: Thresholds = Thresholds()
     """When a probability counts as an answer."""
+    calibrated: Calibrated | None = None
+    """Thresholds of whole verdicts with a guarantee, as `judge calibrate` writes them; null = the rules decide."""
     cascade: Cascade = Cascade()
     """Stages beside the one-token questions."""
     panel: Mapping[str, EngineConfig] = Field(default_factory=dict)

@@ -115,6 +115,7 @@ def canonical(expression: Expression) -> str:
             assert_never(expression)
 
 
+@lru_cache(maxsize=4096)
 def names(expression: Expression) -> tuple[str, ...]:
     """Precondition ids in the order of their first use, each once."""
     return tuple(dict.fromkeys(_names(expression)))

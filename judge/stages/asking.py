@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from judge.config import JudgeConfig
 from judge.engines.base import Engine
 from judge.errors import EngineError
-from judge.stages.board import Decider, FrameBoard, MediaBoard
+from judge.stages.board import ENGINE_FAILED, Decider, FrameBoard, MediaBoard
 from judge.stages.relevance import RelevanceScan
 from judge.stages.token_probability import FrameQuestions, TokenProbability
 from judge.types import Evidence
@@ -61,7 +61,7 @@ class Asker:
             await self._ask_together(batch)
         except EngineError as error:
             if len(batch) == 1:
-                batch[0][0].failure = f"the engine failed: {error}"
+                batch[0][0].failure = f"{ENGINE_FAILED}: {error}"
                 return
             for each in batch:
                 await self.ask([each])

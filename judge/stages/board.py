@@ -13,7 +13,10 @@ from judge.constitution import Constitution, Rule, deciding, names
 from judge.decide import abstain, argued, decide_rule, fuse, merge_frames, not_relevant
 from judge.stages.along import Along, along_frames, along_pieces, to_ms, unless_damaged
 from judge.stages.escalation import OpenQuestion
-from judge.types import Evidence, Frame, Media, Outcome, RuleDecision, Usage
+from judge.types import Evidence, Frame, Guarantee, Media, Outcome, RuleDecision, Usage
+
+ENGINE_FAILED = "the engine failed"
+"""How the reason begins where a question has no answer."""
 
 
 @dataclass(slots=True)
@@ -70,6 +73,7 @@ class MediaBoard:
         failure: Why nothing could be asked; empty if it could.
         clip_failure: The same for the pieces.
         damaged: Why frames that were wanted could not be read, in order.
+        guarantee: With which fitted thresholds settled the media; None if they have not.
         taken_over: Index of a frame that was not judged, because it looks like another -> that one's index.
     """
 
@@ -83,6 +87,17 @@ class MediaBoard:
     damaged: tuple[str, ...] = ()
     taken_over: Mapping[int, int] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    guarantee: Guarantee | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        """Every question was answered, by a model that knows such media: the scores can be relied on."""
+        views = (*self.frames, *self.clips)
+        if self.failure or self.clip_failure or self.damaged or not views or any(view.outside for view in views):
+            return False
+        found = [each for view in views for history in view.evidence.values() for each in history]
+        found += [each for view in views for each in (*view.whole.values(), *view.argued.values())]
+        return not any(each.readings is None or ENGINE_FAILED in each.reason for each in found)
 
     @property
     def has_time(self) -> bool:

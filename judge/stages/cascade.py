@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from judge.stages.board import Decider, MediaBoard
+from judge.stages.board import ENGINE_FAILED, Decider, MediaBoard
 from judge.stages.escalation import OpenQuestion, Settlement, SlowStage
 from judge.stages.retry import Unanswered, ask_each
 from judge.types import Usage
@@ -23,7 +23,7 @@ class _Progress:
         """Put the answer on the board; a failure becomes one more reason why the question is open."""
         self.asked.add((question.key, question.precondition.id))
         if isinstance(answer, Unanswered):
-            self.leave(question, f"the engine failed in {stage}: {answer}")
+            self.leave(question, f"{ENGINE_FAILED} in {stage}: {answer}")
             return
         self.usage += answer.usage
         self.board.usage += answer.usage

@@ -12,7 +12,7 @@ from judge.constitution import Rule
 from judge.engines.base import Engine
 from judge.errors import EngineError, MediaError
 from judge.stages.asking import Asker
-from judge.stages.board import Decider, FrameBoard, MediaBoard
+from judge.stages.board import ENGINE_FAILED, Decider, FrameBoard, MediaBoard
 from judge.stages.clip_questions import ask_about_clips, windows
 from judge.stages.watching import Watcher
 from judge.types import Frame, FrameSource, Media
@@ -107,7 +107,7 @@ class VideoStage:
                 self._engine, clips, self._decider.needed(board.clip_rules), self._thresholds, board.media.text
             )
         except EngineError as error:
-            board.clip_failure = f"the engine failed: {error}"
+            board.clip_failure = f"{ENGINE_FAILED}: {error}"
             return
         except MediaError as error:
             board.clip_failure = f"the video could not be read: {error}"

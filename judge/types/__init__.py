@@ -26,11 +26,12 @@ from judge.types.names import (
     Reference,
     RuleOutcome,
     Severity,
+    Side,
     Stage,
     Wire,
 )
 from judge.types.timeline import Segment, Timeline
-from judge.types.verdict import InputError, RuleDecision, ScoreRow, Verdict, Versions
+from judge.types.verdict import Guarantee, InputError, RuleDecision, ScoreRow, Verdict, Versions
 from judge.types.video import FrameSource, Thumbnails, VideoInfo
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Frame",
     "FrameSource",
     "Generation",
+    "Guarantee",
     "InputError",
     "Media",
     "MediaKind",
@@ -61,6 +63,7 @@ __all__ = [
     "ScoreRow",
     "Segment",
     "Severity",
+    "Side",
     "Speaker",
     "Stage",
     "Thumbnails",

@@ -90,6 +90,8 @@ class Evidence(Wire):
     """What follows from the readings."""
     probability: Probability
     """Debiased probability that the statement is true."""
+    calibrated_probability: Probability | None = None
+    """The same as a share of labelled media; None where no map was fitted for the precondition."""
     readings: Readings | None = None
     """The raw numbers; None if the engine failed."""
     reason: str = ""

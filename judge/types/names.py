@@ -10,6 +10,8 @@ Outcome = Literal["satisfied", "rejected", "undecided"]
 """What is known of one precondition."""
 RuleOutcome = Literal["violated", "not_violated", "abstained"]
 DecisionLabel = Literal["unsafe", "safe", "uncertain"]
+Side = Literal["unsafe", "safe"]
+"""A decision that was made."""
 Severity = Literal["low", "medium", "high", "critical"]
 Modality = Literal["image", "video", "text"]
 MediaKind = Literal["image", "video", "text"]

@@ -7,8 +7,29 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from judge.types.evidence import Evidence, Usage
-from judge.types.names import DecisionLabel, MediaKind, Probability, RuleOutcome, Severity, Stage, Wire
+from judge.types.names import DecisionLabel, MediaKind, Probability, RuleOutcome, Severity, Side, Stage, Wire
 from judge.types.timeline import Segment, Timeline
+
+
+class Guarantee(Wire):
+    """What is promised of a decision that fitted thresholds made, for media drawn like the labelled ones."""
+
+    side: Side
+    """The decision."""
+    stage: str
+    """The stage whose score made it: `fast`, or the name of a slow one."""
+    threshold: Probability
+    """unsafe: the score is at least this; safe: at most."""
+    max_error: Probability
+    """At most this share of the media decided so is decided wrongly..."""
+    confidence: Probability
+    """...with this probability over the draw of the labelled media."""
+    upper_bound: Probability
+    """The same share's exact bound on the labelled media that tested this threshold."""
+    n_tested: int
+    """How many those were."""
+    data: str
+    """Name of the labelled data."""
 
 
 class RuleDecision(Wire):
@@ -24,6 +45,8 @@ class RuleDecision(Wire):
     """violated, not_violated, or abstained."""
     score: Probability
     """Soft score of the rule's expression: probability that it is violated, preconditions taken as independent."""
+    calibrated_score: Probability | None = None
+    """The score as a share of labelled media; None where no map was fitted for the rule."""
     stage: Stage
     """Where it was settled; `none` if it was not."""
     expression: str
@@ -56,6 +79,8 @@ class Versions(Wire):
     """sha256 of the settings of the stages."""
     video: str = ""
     """sha256 of the settings for videos; empty for a picture."""
+    calibrated: str = ""
+    """sha256 of the fitted thresholds; empty without any."""
 
 
 class Verdict(Wire):
@@ -70,11 +95,16 @@ class Verdict(Wire):
     constitution: str
     """`name@version`."""
     decision: DecisionLabel
-    """unsafe: some rule is violated; safe: no rule is; uncertain: neither could be established."""
+    """unsafe: some rule is violated; safe: no rule is; uncertain: neither could be established. With fitted thresholds:
+    as they say, which need not be what follows from the rules."""
     flagged: bool | None
     """True for unsafe, False for safe, None for uncertain: an abstention is never "safe"."""
     score: Probability
     """Highest rule score."""
+    calibrated_score: Probability | None = None
+    """The score as a share of labelled media: how many with such a score are harmful; None where no map was fitted."""
+    guarantee: Guarantee | None = None
+    """What is promised of the decision; None if nothing is: without fitted thresholds, and for uncertain."""
     category_scores: Mapping[str, Probability]
     """Highest rule score per category."""
     rules: tuple[RuleDecision, ...]
