@@ -9,6 +9,9 @@ from judge.assets import card_names
 from judge.errors import ConfigError, did_you_mean
 from judge.media import UrlMedia
 from judge.media.listing import files_matching, is_pattern
+from judge.sources.card import Card
+from judge.sources.card_file import load_card, read_card
+from judge.sources.cards import open_card
 from judge.sources.columns import Columns, find_columns
 from judge.sources.folder import file_sample, is_media_name, walk_folder
 from judge.sources.hub import hub_samples
@@ -34,8 +37,8 @@ def open_source(
     Args:
         source: A folder, a glob, a media file, a table (CSV, TSV, JSONL, JSON, Parquet, xlsx), WebDataset archives
             (`shards-{0000..0009}.tar`), a data set that Hugging Face's `save_to_disk` wrote, `hf:OWNER/NAME`, an http
-            URL of media, any URL of a folder, glob or table that fsspec reads, or the name of a dataset card. A file or
-            folder comes before a card of the same name.
+            URL of media, any URL of a folder, glob or table that fsspec reads, or a dataset card: its name, or a YAML file of
+            your own. A file or folder comes before a built-in card of the same name.
         root: The folder that paths in a table may not leave, by default its own; of a card, where its files lie.
         split: Of a card or a data set.
 
@@ -49,8 +52,10 @@ def open_source(
     path = Path(source)
     if path.is_dir():
         return _folder(path, root, split, columns)
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        return _card(read_card(path), root, split)
     if source in card_names() and not path.exists():
-        return _card(source, root, split)
+        return _card(load_card(source), root, split)
     return _files(source, root, columns)
 
 
@@ -77,10 +82,10 @@ def _folder(path: Path, root: Path | None, split: str | None, columns: Columns) 
     return _stream(str(path), lambda: walk_folder(path, columns))
 
 
-def _card(name: str, root: Path | None, split: str | None) -> SampleStream:
+def _card(card: Card, root: Path | None, split: str | None) -> SampleStream:
     if root is None:
-        raise ConfigError(f"'{name}' is a dataset card, and where its files lie is not known", hint="give --root")
-    raise ConfigError(f"the dataset card '{name}' cannot be opened yet (split '{split}')")
+        raise ConfigError(f"'{card.name}' is a dataset card, and where its files lie is not known", hint="give --root")
+    return open_card(card, root, split)
 
 
 def _files(source: str, root: Path | None, columns: Columns) -> SampleStream:

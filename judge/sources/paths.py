@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -90,7 +91,7 @@ def path_below(root: Path, name: str) -> Path:
     if not name.strip():
         raise MediaError("the name of the media is empty")
     try:
-        path = root / name
+        path = Path(os.path.normpath(root / name))  # one spelling, so that what is named twice is seen
         inside = path.resolve().is_relative_to(root.resolve())
     except (OSError, ValueError, RuntimeError) as error:  # a null character, a name too long, links in a circle
         raise MediaError(f"{quoted(name)} is no path: {getattr(error, 'strerror', None) or error}") from error
