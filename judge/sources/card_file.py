@@ -71,6 +71,8 @@ def _laid_over(base: dict[object, object], over: dict[object, object]) -> dict[o
     merged = dict(base)
     for name, value in over.items():
         below = merged.get(name)
-        merges = name in _GROUPS and isinstance(below, dict) and isinstance(value, dict)
-        merged[name] = {**below, **value} if merges else value
+        if name in _GROUPS and isinstance(below, dict) and isinstance(value, dict):
+            merged[name] = {**below, **value}
+        else:
+            merged[name] = value
     return merged

@@ -19,6 +19,9 @@ from judge.sources.readers.table import as_text, cell
 from judge.sources.sample import Locator, NoMedia, Origin, Sample
 from judge.sources.stream import SampleStream
 
+TWICE = " stands in an earlier row as well"
+"""How the problem of a row ends that says again what an earlier one said."""
+
 
 def open_card(card: Card, root: Path, split: str | None = None) -> SampleStream:
     """The samples of one split; a split must be named where there are several.
@@ -76,16 +79,17 @@ def _read(card: Card, root: Path, split: str) -> Iterator[Sample]:
 
 
 def _named_twice(sample: Sample) -> Sample:
-    problem = sample.problem or f"'{sample.id}' stands in an earlier row as well"
+    problem = sample.problem or f"'{sample.id}'{TWICE}"
     return sample.model_copy(update={"problem": problem})
 
 
 def _sample(card: Card, row: CardRow, finder: MediaFinder) -> Sample:
     locator, missing = _locate(row, finder)
-    label = Label(None) if finder.split in card.unlabelled else card.label.read(lambda name: cell(row.cells, name))
+    unlabelled = finder.split in card.unlabelled
+    label = Label(None) if unlabelled else card.label.read(lambda name: cell(row.cells, name))
     if row.problem:  # its cells may stand under the wrong columns
         label = Label(None, row.problem)
-    kinds = _kinds(card, row, label)
+    kinds = () if unlabelled else _kinds(card, row, label)
     return Sample(
         id=_id(card, row, locator, finder.root),
         locator=locator,

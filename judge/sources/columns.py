@@ -57,7 +57,7 @@ def find_columns(asked: Columns, columns: Sequence[str], bytes_in: Sequence[str]
             raise _missing(f"'{source}' has no column '{name}'", columns, did_you_mean(name, columns))
     media = asked.media or (bytes_in[0] if bytes_in else _first(_MEDIA, columns))
     if media is None:
-        raise _missing(f"'{source}' has no column that looks like media", columns, "name it: --media-column")
+        raise _missing(f"'{source}' has no column that looks like media", columns, "name the column of the media")
     label = asked.label or _first(_LABELS, columns)
     numbers = label is not None and (asked.label is not None or label.lower() == "harmful")
     return FoundColumns(

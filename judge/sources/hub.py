@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from judge.errors import ConfigError, did_you_mean
 from judge.sources.columns import Columns
@@ -16,26 +16,31 @@ _CONVERTED = "refs/convert/parquet"
 """The branch on which the hub keeps its own conversion: `<config>/<split>/0000.parquet`."""
 
 
-def hub_samples(name: str, split: str | None, columns: Columns) -> Iterator[Sample]:
-    """The rows of a data set, or of one split.
+def hub_samples(name: str, split: str | None, columns: Columns) -> Callable[[], Iterator[Sample]]:
+    """What begins an iteration over the rows of a data set, or of one split; its files are settled now.
 
     Raises:
         ConfigError: The hub cannot be reached, has no such data set, may not be read without a token, holds no Parquet
             files of it, or there is no such split.
     """
     try:
-        yield from parquet_samples(f"hf://datasets/{name}", split, columns)
+        files = parquet_files(f"hf://datasets/{name}", split)
     except ConfigError as error:
         hint = "the hub must be reachable, and gated sets need a token: `hf auth login`; or use a copy on disk"
         raise ConfigError(f"data set '{name}' of the hub: {error.message}", hint=error.hint or hint) from error
+    return lambda: parquet_samples(files, columns)
 
 
-def parquet_samples(base: str, split: str | None, columns: Columns) -> Iterator[Sample]:
-    """As `hub_samples`, from any URL that is laid out as the hub's."""
-    files = list_files(base, ".parquet") or list_files(f"{base}@{_CONVERTED}", ".parquet")
-    if not files:
+def parquet_files(base: str, split: str | None) -> list[str]:
+    """As for `hub_samples`, at any URL that is laid out as the hub's."""
+    found = list_files(base, ".parquet") or list_files(f"{base}@{_CONVERTED}", ".parquet")
+    if not found:
         raise ConfigError(f"'{base}' holds no Parquet files", hint="download it, and name the folder")
-    for url in of_split(files, split, len(base)):
+    return of_split(found, split, len(base))
+
+
+def parquet_samples(files: Sequence[str], columns: Columns) -> Iterator[Sample]:
+    for url in files:
         yield from table_samples(remote_table(url), columns, RemotePlace(url.rsplit("/", 1)[0]))
 
 

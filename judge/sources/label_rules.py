@@ -18,6 +18,8 @@ from judge.sources.readers.table import as_text
 
 LEFT_OUT = "left out by the card: "
 """How the problem of a row begins that its card leaves out on purpose."""
+UNREADABLE = "the label cannot be read: "
+"""How the problem of a row begins whose label says nothing that the rule knows."""
 _WRAPPING = " \t\r\n.\"'"
 Read = Callable[[str], JsonValue]
 """A row's cell by its column."""
@@ -111,7 +113,9 @@ class Votes(Settings):
         harm = tuple(value for value in agreed if value not in self.unharmful)
         if harm or agreed:
             return Label(bool(harm), kinds=harm)
-        return Label(None, f"{LEFT_OUT}no value has {self.at_least} raters" if votes else "no rater said anything")
+        return Label(
+            None, f"{LEFT_OUT}no value has {self.at_least} raters" if votes else f"{UNREADABLE}no rater said anything"
+        )
 
 
 class Listed(Settings):
@@ -167,7 +171,7 @@ LabelRule = Annotated[ByValue | Threshold | Votes | Listed | Constant | NoLabel,
 
 
 def unreadable(column: str, said: str) -> Label:
-    return Label(None, f"the label cannot be read: {column} is {quoted(said) if said else 'empty'}")
+    return Label(None, f"{UNREADABLE}{column} is {quoted(said) if said else 'empty'}")
 
 
 def bare(word: str) -> str:

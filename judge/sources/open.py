@@ -37,8 +37,8 @@ def open_source(
     Args:
         source: A folder, a glob, a media file, a table (CSV, TSV, JSONL, JSON, Parquet, xlsx), WebDataset archives
             (`shards-{0000..0009}.tar`), a data set that Hugging Face's `save_to_disk` wrote, `hf:OWNER/NAME`, an http
-            URL of media, any URL of a folder, glob or table that fsspec reads, or a dataset card: its name, or a YAML file of
-            your own. A file or folder comes before a built-in card of the same name.
+            URL of media, any URL of a folder, glob or table that fsspec reads, or a dataset card: its name, or a YAML
+            file of your own. A file or folder comes before a built-in card of the same name.
         root: The folder that paths in a table may not leave, by default its own; of a card, where its files lie.
         split: Of a card or a data set.
 
@@ -46,7 +46,7 @@ def open_source(
         ConfigError: There is no such source, a package for it is missing, or its columns or card do not fit.
     """
     if source.startswith("hf:") and not source.startswith("hf://"):
-        return _stream(source, lambda: hub_samples(source.removeprefix("hf:"), split, columns))
+        return _stream(source, hub_samples(source.removeprefix("hf:"), split, columns))
     if scheme := url_scheme(source):
         return _url(source, scheme, columns)
     path = Path(source)
@@ -65,7 +65,7 @@ def _stream(name: str, read: Callable[[], Iterator[Sample]], total: int | None =
 
 def _url(source: str, scheme: str, columns: Columns) -> SampleStream:
     if scheme not in ("http", "https"):
-        return _stream(source, lambda: remote_samples(source, columns))
+        return _stream(source, remote_samples(source, columns))
     if is_table(source):
         raise ConfigError(f"'{source}' is a table behind a URL", hint="download it first")
     sample = Sample(id=source, locator=UrlMedia(url=source), modality=guess_modality(source))
@@ -74,18 +74,18 @@ def _url(source: str, scheme: str, columns: Columns) -> SampleStream:
 
 def _folder(path: Path, root: Path | None, split: str | None, columns: Columns) -> SampleStream:
     if is_saved(path):
-        return _tables(str(path), saved_tables(path, split), root or path, columns)
+        return _tables(str(path), saved_tables(path.absolute(), split), root or path, columns)
     if next(walk_folder(path, columns), None) is None:
         tables = sorted(each.name for each in path.iterdir() if is_table(each.name) or each.suffix == ".tar")
         hint = f"name a table or archive in it: {', '.join(tables[:5])}" if tables else ""
         raise ConfigError(f"folder '{path}' contains no pictures or videos", hint=hint)
-    return _stream(str(path), lambda: walk_folder(path, columns))
+    return _stream(str(path), lambda: walk_folder(path.absolute(), columns))
 
 
 def _card(card: Card, root: Path | None, split: str | None) -> SampleStream:
     if root is None:
         raise ConfigError(f"'{card.name}' is a dataset card, and where its files lie is not known", hint="give --root")
-    return open_card(card, root, split)
+    return open_card(card, root.absolute(), split)
 
 
 def _files(source: str, root: Path | None, columns: Columns) -> SampleStream:
@@ -98,7 +98,7 @@ def _files(source: str, root: Path | None, columns: Columns) -> SampleStream:
         hint = "" if len(found) > 1 else did_you_mean(source, card_names())
         raise ConfigError(f"source '{missing[0]}' does not exist", hint=hint)
     if all(is_table(path.name) for path in found):
-        tables = [read_table(TableFile.local(path)) for path in found]
+        tables = [read_table(TableFile.local(path.absolute())) for path in found]
         return _tables(source, tables, root, columns)
     return _stream(source, lambda: _each(found, columns), _count(found))
 
@@ -110,9 +110,9 @@ def _count(found: Sequence[Path]) -> int | None:
 def _each(found: Sequence[Path], columns: Columns) -> Iterator[Sample]:
     for path in found:
         if path.suffix == ".tar":
-            yield from tar_samples(path, columns)
+            yield from tar_samples(path.absolute(), columns)
         elif is_media_name(path.name):
-            yield file_sample(str(path), path)
+            yield file_sample(str(path), path.absolute())
         else:
             problem = "neither a picture, a video, a table nor an uncompressed tar archive by its name"
             yield Sample(id=str(path), locator=NoMedia(), modality="image", problem=problem)
@@ -127,6 +127,6 @@ def _tables(name: str, tables: Sequence[Table], root: Path | None, columns: Colu
 
     def read() -> Iterator[Sample]:
         for table in tables:
-            yield from table_samples(table, columns, LocalPlace(root or Path(table.where).parent))
+            yield from table_samples(table, columns, LocalPlace((root or Path(table.where).parent).absolute()))
 
     return _stream(name, read, total)

@@ -7,6 +7,7 @@ from typing import assert_never
 from judge.errors import ConfigError, MediaError
 from judge.media import FileMedia, MediaBytes, Permissions, UrlMedia, fetch
 from judge.sources.cells import read_cell
+from judge.sources.paths import url_scheme
 from judge.sources.remote import file_system
 from judge.sources.sample import Locator, NoMedia, RemoteFile, TableCell, TarMember
 
@@ -68,6 +69,8 @@ def _tar_member(member: TarMember, named: str) -> bytes:
 
 
 def _remote(remote: RemoteFile, permissions: Permissions) -> bytes:
+    if url_scheme(remote.url) in ("http", "https"):  # fsspec would ask any address
+        return fetch(UrlMedia(url=remote.url), permissions).data
     try:
         fs, path = file_system(remote.url)
         size = fs.size(path)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from glob import has_magic
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from judge.errors import ConfigError, JudgeError
-from judge.sources.columns import Columns
+from judge.sources.columns import Columns, find_columns
 from judge.sources.folder import is_media_name, labelled_file
 from judge.sources.needs import need
-from judge.sources.paths import RemotePlace, url_scheme
+from judge.sources.paths import RemotePlace
 from judge.sources.readers.any_table import is_table, read_table
 from judge.sources.readers.table import Table, TableFile
 from judge.sources.sample import NoMedia, RemoteFile, Sample
@@ -20,22 +20,28 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 
-def remote_samples(url: str, columns: Columns) -> Iterator[Sample]:
-    """Raises:
-    ConfigError: It cannot be reached or is not there, or a table is wrong.
+def remote_samples(url: str, columns: Columns) -> Callable[[], Iterator[Sample]]:
+    """What begins an iteration over the samples; whether there is anything is settled now.
+
+    Raises:
+        ConfigError: It cannot be reached or is not there, or a table is wrong.
     """
     fs, path = file_system(url)
     if has_magic(path) and not _ask(fs.exists, path, url):
         found = sorted(_ask(fs.glob, path, url))
         if not found:
             raise ConfigError(f"'{url}' matches no file")
-        yield from _files(fs, url, found, columns)
-    elif _ask(fs.isdir, path, url):
-        yield from _folder(fs, url, path, columns)
-    elif _ask(fs.exists, path, url):
-        yield from _files(fs, url, [path], columns)
-    else:
+        return lambda: _files(fs, found, columns)
+    if _ask(fs.isdir, path, url):
+        return lambda: _folder(fs, url, path, columns)
+    if not _ask(fs.exists, path, url):
         raise ConfigError(f"'{url}' does not exist")
+    if is_table(path):
+        table = remote_table(url)
+        find_columns(columns, table.columns, table.bytes_in, url)
+    elif not is_media_name(path):
+        raise ConfigError(f"'{url}' is neither a table nor media by its name")
+    return lambda: _files(fs, [path], columns)
 
 
 def file_system(url: str) -> tuple[AbstractFileSystem, str]:
@@ -85,7 +91,7 @@ def list_files(url: str, suffix: str) -> list[str]:
         return []
     except Exception as error:  # every file system has errors of its own
         raise ConfigError(f"'{url}' cannot be reached: {error or type(error).__name__}") from error
-    return sorted(_full(fs, url, each) for each in found if each.endswith(suffix))
+    return sorted(fs.unstrip_protocol(each) for each in found if each.endswith(suffix))
 
 
 def _ask(question: object, path: str, url: str) -> list[str]:
@@ -96,10 +102,6 @@ def _ask(question: object, path: str, url: str) -> list[str]:
         raise ConfigError(f"'{url}' cannot be reached: {error or type(error).__name__}") from error
 
 
-def _full(fs: AbstractFileSystem, url: str, path: str) -> str:
-    return f"{url_scheme(url)}://{fs._strip_protocol(path)}"
-
-
 def _folder(fs: AbstractFileSystem, url: str, root: str, columns: Columns) -> Iterator[Sample]:
     for folder, _, names in fs.walk(root, on_error="raise"):
         for name in sorted(names):
@@ -107,17 +109,15 @@ def _folder(fs: AbstractFileSystem, url: str, root: str, columns: Columns) -> It
                 path = f"{folder.rstrip('/')}/{name}"
                 id = path[len(root.rstrip("/")) + 1 :]
                 label = id.split("/")[0] if columns.folder_is_label and "/" in id else ""
-                yield labelled_file(id, RemoteFile(url=_full(fs, url, path)), name, label)
+                yield labelled_file(id, RemoteFile(url=fs.unstrip_protocol(path)), name, label)
 
 
-def _files(fs: AbstractFileSystem, url: str, paths: list[str], columns: Columns) -> Iterator[Sample]:
+def _files(fs: AbstractFileSystem, paths: list[str], columns: Columns) -> Iterator[Sample]:
     for path in paths:
-        full = _full(fs, url, path)
+        full = fs.unstrip_protocol(path)
         if is_table(path):
             yield from table_samples(remote_table(full), columns, RemotePlace(full.rsplit("/", 1)[0]))
         elif is_media_name(path):
             yield labelled_file(full, RemoteFile(url=full), full, "")
-        elif len(paths) == 1:
-            raise ConfigError(f"'{url}' is neither a table nor media by its name")
         else:
             yield Sample(id=full, locator=NoMedia(), modality="image", problem="neither a table nor media by its name")

@@ -65,15 +65,23 @@ def tar_samples(path: Path, columns: Columns) -> Iterator[Sample]:
                 yield from _samples(path, group, columns)
     except (tarfile.TarError, OSError, ValueError) as error:
         after = f" after {quoted(key)}" if key else ""
-        yield _failed(f"{path.name}!end", f"archive '{path.name}' cannot be read{after}: {error or 'it breaks off'}")
+        yield _failed(
+            f"{path.name}!end", f"archive '{path.name}' cannot be read{after}: {error} (an uncompressed tar is needed)"
+        )
 
 
 def _groups(archive: tarfile.TarFile, n_bytes: int) -> Iterator[_Group]:
+    """The last group before an archive breaks off is still given."""
     group: _Group | None = None
-    while (member := archive.next()) is not None:
-        archive.members = []  # type: ignore[attr-defined]  # else every header of the archive is kept
-        if member.isdir():
-            continue
+    broken: Exception | None = None
+    members = _members(archive)
+    while True:
+        try:
+            member = next(members, None)
+        except (tarfile.TarError, OSError, ValueError) as error:
+            member, broken = None, error
+        if member is None:
+            break
         key, suffix = _split(member.name)
         if group is None or group.key != key:
             if group is not None:
@@ -82,6 +90,19 @@ def _groups(archive: tarfile.TarFile, n_bytes: int) -> Iterator[_Group]:
         _add(group, archive, member, suffix, n_bytes)
     if group is not None:
         yield group
+    if broken is not None:
+        raise broken
+
+
+def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    last = -1
+    while (member := archive.next()) is not None:
+        archive.members = []  # type: ignore[attr-defined]  # else every header of the archive is kept
+        if member.size < 0 or member.offset <= last:
+            raise tarfile.ReadError("its headers lead backwards")
+        last = member.offset
+        if not member.isdir():
+            yield member
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
+from itertools import islice
 
 from pydantic import JsonValue
 
@@ -15,6 +16,7 @@ from judge.sources.text import decode_text, read_lines
 KEY = "$key"
 """The column that holds a row's key in an object of objects."""
 _LARGEST_BYTES = 2**30
+_ROWS_FOR_COLUMNS = 100
 
 
 def read_jsonl(file: TableFile) -> Table:
@@ -23,10 +25,9 @@ def read_jsonl(file: TableFile) -> Table:
     Raises:
         ConfigError: It holds no line at all.
     """
-    first = next(_jsonl_rows(file), None)
-    if first is None:
+    if next(_jsonl_rows(file), None) is None:
         raise ConfigError(f"'{file.where}' is empty")
-    return Table(file.where, tuple(first.cells), lambda: _jsonl_rows(file))
+    return Table(file.where, _columns(_jsonl_rows(file)), lambda: _jsonl_rows(file))
 
 
 def read_json(file: TableFile, *, below: str = "") -> Table:
@@ -49,7 +50,12 @@ def read_json(file: TableFile, *, below: str = "") -> Table:
     if below:
         content = cell(content, below) if isinstance(content, dict) else None
     rows = _json_rows(content, f"'{file.where}'" + (f" at {quoted(below)}" if below else ""))
-    return Table(file.where, tuple(rows[0].cells) if rows else (), lambda: iter(rows), total=len(rows))
+    return Table(file.where, _columns(rows), lambda: iter(rows), total=len(rows))
+
+
+def _columns(rows: Iterable[Row]) -> tuple[str, ...]:
+    """Of the first rows together: they need not have the same."""
+    return tuple(dict.fromkeys(name for row in islice(rows, _ROWS_FOR_COLUMNS) for name in row.cells))
 
 
 def _json_rows(content: JsonValue, where: str) -> list[Row]:

@@ -25,7 +25,7 @@ class Row:
 class Table:
     """Attributes:
     where: Its path, or a URL that fsspec reads.
-    columns: Top-level names; of tables whose rows differ, those of the first row.
+    columns: Top-level names; of tables whose rows differ, those of the first rows.
     bytes_in: Columns or fields of columns that hold encoded media; rows leave them out.
     rows: Begins an iteration; numbers count from 0.
     """
