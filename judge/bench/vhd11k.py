@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import csv
 import io
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from judge.errors import ConfigError, quoted
+from judge.sources.names import MediaNames, base_name
+from judge.sources.text import decode_text
 from judge.types.annotation import (
     CRITIC,
     DECISION,
@@ -35,6 +35,11 @@ from judge.types.annotation import (
     argument_columns,
     path_column,
 )
+
+__all__ = [
+    "Annotation", "AnnotationTable", "MediaNames", "Problem", "base_name", "decode_text", "encodable", "format_row",
+    "parse_annotations", "read_annotations", "to_cells",
+]  # fmt: skip
 
 Problem = Literal["", "refused", "error", "undecided", "unreadable"]
 """refused: the model would not answer, whatever the decision says; error: it failed; undecided: it answered neither;
@@ -113,11 +118,6 @@ def parse_annotations(data: bytes, source: str) -> AnnotationTable:
     return AnnotationTable(tuple(header), rows)
 
 
-def decode_text(data: bytes) -> str:
-    """The published tables are not clean UTF-8: lines that are not are taken as ISO-8859-1, which takes any byte."""
-    return "\n".join(_decode_line(line) for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n"))
-
-
 def format_row(cells: Sequence[str]) -> bytes:
     """One line of a table, in UTF-8."""
     text = io.StringIO(newline="")
@@ -138,51 +138,6 @@ def to_cells(row: Annotation, columns: Sequence[str]) -> list[str]:
         names = [name for name in columns if name.startswith(f"{side}Debater_argument_")]
         cells |= {name: said[turn] if turn < len(said) and said[turn] else NO_TEXT for turn, name in enumerate(names)}
     return [cells[name] if name in cells else (row.more or {}).get(name, "") for name in columns]
-
-
-class MediaNames:
-    """Finds media by the base name of a row: tables carry the folders of the machine on which they were made.
-
-    Names that an archive stored as UTF-8 and that were unpacked as CP437 are found as well.
-    """
-
-    def __init__(self, paths: Iterable[Path]) -> None:
-        self._by_name: dict[str, list[Path]] = {}
-        for path in paths:
-            for name in _spellings(path.name):
-                self._by_name.setdefault(name, []).append(path)
-
-    def find(self, name: str) -> Path | None:
-        """None if no media has the name.
-
-        Raises:
-            ConfigError: Several have it, so that it is unclear which is meant.
-        """
-        base = base_name(name)
-        found = list(dict.fromkeys(path for each in _spellings(base) for path in self._by_name.get(each, ())))
-        if len(found) > 1:
-            raise ConfigError(f"{quoted(base)} is the name of {len(found)} files: '{found[0]}', '{found[1]}'")
-        return found[0] if found else None
-
-
-def base_name(path: str) -> str:
-    """The last part, whichever system's separators it was written with."""
-    return path.replace("\\", "/").rsplit("/", 1)[-1]
-
-
-def _spellings(name: str) -> list[str]:
-    """The name in composed form, and what it was before CP437 was taken for UTF-8."""
-    spellings = [unicodedata.normalize("NFC", name)]
-    with suppress(UnicodeError):
-        spellings.append(unicodedata.normalize("NFC", name.encode("cp437").decode("utf-8")))
-    return list(dict.fromkeys(spellings))
-
-
-def _decode_line(line: bytes) -> str:
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError:
-        return line.decode("iso-8859-1")
 
 
 def _path_place(header: Sequence[str], source: str) -> int:

@@ -31,6 +31,7 @@ from judge.cli.models import models
 from judge.cli.options import EXIT_FAIL_ON, EXIT_SOME_FAILED, EXIT_USAGE, judge_settings
 from judge.cli.pipes import flush_pipes, watch_pipes
 from judge.cli.score import score_all
+from judge.cli.sets import datasets_app
 from judge.cli.stages import DebateOrders, RegionLocalizer, Sampling
 from judge.cli.start import close_all, start_judge
 from judge.cli.table import print_table
@@ -83,6 +84,7 @@ app.add_typer(constitution_app, name="constitution")
 add_commands(constitution_app)
 app.add_typer(canary_app, name="canary")
 app.add_typer(debate_app, name="debate")
+app.add_typer(datasets_app, name="datasets")
 app.command()(models)
 
 
