@@ -94,6 +94,8 @@ async def test_an_unsafe_picture_gets_a_whole_verdict() -> None:
         "decision": "unsafe",
         "flagged": True,
         "score": 0.9,
+        "calibrated_score": None,
+        "guarantee": None,
         "category_scores": {"harm": 0.9, "vice": 0.1},
         "model": "pen",
         "notices": (NO_GUARANTEE,),

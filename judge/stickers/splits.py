@@ -9,8 +9,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -50,6 +50,8 @@ class Item:
     harmful: bool | None
     violated: tuple[str, ...]
     group: str
+    preconditions: Mapping[str, bool] = field(default_factory=dict)
+    """Truth of those that geometry decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,8 @@ def _has_held_out_pair(scene: Scene) -> bool:
 
 def _item(name: str, scene: Scene, truth: PolicyTruth, group: str) -> Item:
     violated = tuple(rule for rule, outcome in truth.rules(scene).items() if outcome == "satisfied")
-    return Item(name, render(scene), scene, bool(violated), violated, group)
+    known = {id: outcome == "satisfied" for id, outcome in truth.preconditions(scene).items() if outcome != "undecided"}
+    return Item(name, render(scene), scene, bool(violated), violated, group, known)
 
 
 def _twins(count: int, truth: PolicyTruth, rng: np.random.Generator) -> Iterator[Item]:
@@ -303,6 +306,8 @@ def write_split(folder: Path, split: Split, items: Iterator[Item]) -> int:
                 "group": item.group,
                 "harmful": item.harmful,
                 "violated": item.violated,
+                "holds": "; ".join(id for id, holds in item.preconditions.items() if holds),
+                "fails": "; ".join(id for id, holds in item.preconditions.items() if not holds),
                 "scene": graph,
             }
             scenes.write(json.dumps(row) + "\n")
