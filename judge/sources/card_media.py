@@ -68,7 +68,7 @@ class MediaFinder:
                 try:
                     found = self._at(at.replace("{split}", self.split), name)
                 except MediaError as error:
-                    escaped = error
+                    escaped = escaped or error
                     continue
                 if found is not None:
                     return found

@@ -65,9 +65,9 @@ def cell(cells: Mapping[str, JsonValue], name: str) -> JsonValue:
 
 
 def as_text(value: JsonValue) -> str:
-    """A cell as text: empty for none, `3` for 3.0 (tables hold whole numbers as fractions), lists by commas."""
+    """A cell as text: empty for none or an object, `3` for 3.0 (tables hold whole numbers so), lists by commas."""
     match value:
-        case None:
+        case None | dict():
             return ""
         case bool():
             return str(value).lower()
