@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ class MediaFinder:
     def _at(self, at: str, name: str) -> Path | None:
         if not glob.has_magic(at):
             path = path_below(self.root, at.replace("{cell}", name))
-            return path if path.is_file() else None
+            return path if os.path.isfile(path) else None
         path_below(self.root, at.replace("{cell}", name))
         pattern = at.replace("{cell}", glob.escape(name))
         found = [path for path in self.root.glob(pattern) if is_media_name(path.name) and path.is_file()]

@@ -77,10 +77,10 @@ def file_below(root: Path, name: str) -> Path:
         MediaError: It lies outside the folder, also by a link, or does not exist.
     """
     found = path_below(root, name)
-    if not found.is_file() and "\\" in name:
+    if not os.path.isfile(found) and "\\" in name:
         found = path_below(root, name.replace("\\", "/"))
-    if not found.is_file():
-        raise MediaError(f"{quoted(name)} does not exist" if not found.exists() else f"{quoted(name)} is not a file")
+    if not os.path.isfile(found):  # says no to names that are too long, where `Path.is_file` raises
+        raise MediaError(f"{quoted(name)} is not a file" if os.path.exists(found) else f"{quoted(name)} does not exist")
     return found
 
 
