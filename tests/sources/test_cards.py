@@ -44,7 +44,16 @@ def vhd11k(path: Path, kind: str, *rows: tuple[str, str, str]) -> None:
 def test_vhd11k_images(tmp_path: Path) -> None:
     shown = "写真_0006.jpg".encode().decode("cp437")
     folder = tmp_path / "harmful_images_10000"
-    put(folder, "Real_0001.jpg", "sdxl_harmful_0002.png", "x/AniDiff_0003.png", "Real_0004.jpg", shown, "a/t.png", "b/t.png")
+    put(
+        folder,
+        "Real_0001.jpg",
+        "sdxl_harmful_0002.png",
+        "x/AniDiff_0003.png",
+        "Real_0004.jpg",
+        shown,
+        "a/t.png",
+        "b/t.png",
+    )
     vhd11k(
         tmp_path / "harmful_image_10000_ann.csv", "image",
         ("/data/vhd/harmful/Real_0001.jpg", "yes", "violence, and Weapons"),
@@ -287,7 +296,12 @@ def test_mossbench_is_an_object_and_all_harmless(tmp_path: Path) -> None:
 
 def test_hod_reads_boxes(tmp_path: Path) -> None:
     put(tmp_path / "dataset/all/jpg", *(f"{name}.jpg" for name in "abcde"))
-    boxes = {"a": "4 0.5 0.5 0.1 0.1\n5 .5 .5 .2 .2\n4 0.1 0.1 0.1 0.1\n", "b": "", "c": "6 0.5 0.5 0.1 0.1\n", "d": "gun\n"}
+    boxes = {
+        "a": "4 0.5 0.5 0.1 0.1\n5 .5 .5 .2 .2\n4 0.1 0.1 0.1 0.1\n",
+        "b": "",
+        "c": "6 0.5 0.5 0.1 0.1\n",
+        "d": "gun\n",
+    }
     (tmp_path / "dataset/all/txt").mkdir()
     for name, text in boxes.items():
         (tmp_path / f"dataset/all/txt/{name}.txt").write_text(text)
@@ -319,7 +333,13 @@ def test_safewatch_empty_is_safe_and_nothing_is_not(tmp_path: Path) -> None:
 
 
 def test_xd_violence_has_its_labels_in_the_names(tmp_path: Path) -> None:
-    names = ["A.Film.2001__#00-01_label_A", "B.Film__#1_label_B1-B2-0", "v=x__#1_label_G-0-0", "y_label_B9-0-0", "plain"]
+    names = [
+        "A.Film.2001__#00-01_label_A",
+        "B.Film__#1_label_B1-B2-0",
+        "v=x__#1_label_G-0-0",
+        "y_label_B9-0-0",
+        "plain",
+    ]
     put(tmp_path, *(f"videos/{name}.mp4" for name in names), "train/z_label_A.mp4")
     (tmp_path / "annotations.txt").write_text(f"{names[1]} 10 20 30 45\n\n{names[2]}.mp4 5 9\n")
     found = samples("xd-violence", tmp_path, "test")
@@ -353,7 +373,13 @@ def test_i2p_is_the_pictures_made_of_its_prompts(tmp_path: Path) -> None:
 
 def test_os_harm_is_read_as_the_last_screenshot_with_text(tmp_path: Path) -> None:
     put(tmp_path, "t1/step_2.png", "t1/step_10.png", "t1/step_9.png", "t1/traj.jsonl", "t2/notes.txt")
-    row = {"trajectory": "t1", "safety": "unsafe", "success": True, "instruction": "Send it", "actions": ["click", "type"]}
+    row = {
+        "trajectory": "t1",
+        "safety": "unsafe",
+        "success": True,
+        "instruction": "Send it",
+        "actions": ["click", "type"],
+    }
     write_jsonl(tmp_path / "annotations.jsonl", [row, {**row, "trajectory": "t2"}, {**row, "trajectory": "../.."}])
     found = samples("os-harm", tmp_path)
     assert found[0] == Sample(

@@ -54,7 +54,9 @@ def test_broken_tables_say_what_is_wrong(tmp_path: Path, name: str, data: bytes,
 def test_rows_that_cannot_be_read_are_samples_with_a_problem(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
     table = tmp_path / "a.jsonl"
-    table.write_bytes(b'\xef\xbb\xbf{"path": "a.png"}\n\n{"path": \n3\n' + b"[" * 99_999 + b'\n{"path": "caf\xe9.png"}\n')
+    table.write_bytes(
+        b'\xef\xbb\xbf{"path": "a.png"}\n\n{"path": \n3\n' + b"[" * 99_999 + b'\n{"path": "caf\xe9.png"}\n'
+    )
     assert [(each.id, each.problem[:30]) for each in read(table)] == [
         ("a.png", ""),
         ("a.jsonl#1", "row 2 is no JSON: 'Expecting v"),

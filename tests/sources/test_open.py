@@ -209,7 +209,11 @@ def test_several_tables_of_a_glob_are_one_source(tmp_path: Path) -> None:
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved")
     features = datasets.Features(
-        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["safe", "unsafe"]), "id": datasets.Value("string")}
+        {
+            "image": datasets.Image(),
+            "label": datasets.ClassLabel(names=["safe", "unsafe"]),
+            "id": datasets.Value("string"),
+        }
     )
     rows = {
         "image": [{"bytes": png(row), "path": None} for row in range(4)],
