@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from judge.assets import card_names, sample_media_path
-from judge.cli.sets import find_card
 from judge.sources.card import Card
+from judge.sources.card_file import find_card
 from tests.cli.running import judge
 from tests.sources.making import put
 

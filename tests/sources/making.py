@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import tarfile
@@ -11,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from judge.media import FileMedia, Permissions
+from judge.sources.open import open_source
 from judge.sources.sample import Sample
 
 FILES = Permissions(files=True)
@@ -44,6 +46,15 @@ def write_tar(path: Path, members: Sequence[tuple[str | tarfile.TarInfo, bytes]]
             info.size = info.size or len(data)
             archive.addfile(info, io.BytesIO(data) if info.isfile() else None)
     return path
+
+
+def write_table(path: Path, *rows: Sequence[object]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+
+
+def samples(card: str, root: Path, split: str | None = None) -> list[Sample]:
+    return list(open_source(card, root=root, split=split))
 
 
 def below(sample: Sample, root: Path) -> str:

@@ -29,8 +29,10 @@ ignore: ["spare/*"]
 def test_everything_that_is_wrong_is_counted_once(tmp_path: Path, card: Card) -> None:
     root = tmp_path / "root"
     put(root, *(f"{n}.png" for n in range(1, 7)), "spare/x.png", "clip.mp4")
-    rows = ["file,bad,note,kind", "1.png,1,,gun", "2.png,0,,", "gone.png,1,,gun", "3.png,maybe,,", "4.png,1,refused,bow",
-            "1.png,1,,gun", "too,few"]  # fmt: skip
+    rows = [
+        "file,bad,note,kind", "1.png,1,,gun", "2.png,0,,", "gone.png,1,,bow", "3.png,maybe,,", "4.png,1,refused,bow",
+        "1.png,1,,gun", "too,few",
+    ]  # fmt: skip
     (root / "a.csv").write_text("\n".join(rows) + "\n")
     report = check_card(card, root)
     (split,) = report.splits

@@ -6,11 +6,11 @@ import csv
 import itertools
 from pathlib import Path
 
-import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import datasets
 from judge.errors import ConfigError, MediaError
 from judge.media import FileMedia, Permissions, UrlMedia
 from judge.sources.columns import Columns
@@ -39,6 +39,19 @@ def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
     put(tmp_path, "in/a.png")
     (tmp_path / "in" / "round").symlink_to(tmp_path / "in")
     assert [each.id for each in open_source(str(tmp_path / "in"))] == ["a.png"]
+
+
+def test_folders_may_be_very_deep(tmp_path: Path) -> None:
+    put(tmp_path, "z.png")
+    folders = list(itertools.accumulate(["d"] * 1200, lambda above, name: above / name, initial=tmp_path))
+    for folder in folders[1:]:  # deeper than Python calls itself
+        folder.mkdir()
+    put(folders[-1], "a.png")
+    found = [each.id.count("/") for each in open_source(str(tmp_path))]
+    (folders[-1] / "a.png").unlink()
+    for folder in reversed(folders[1:]):  # for pytest, which removes folders by calling itself
+        folder.rmdir()
+    assert found == [1200, 0]
 
 
 def test_the_first_folder_may_be_the_label(tmp_path: Path) -> None:
@@ -242,7 +255,7 @@ def test_a_data_set_on_disk_in_several_files(saved: Path) -> None:
 def test_a_split_must_be_named_and_exist(saved: Path) -> None:
     with pytest.raises(ConfigError, match=r"several splits \(known: train, test\)"):
         open_source(str(saved / "set"))
-    with pytest.raises(ConfigError, match="no split 'tset'.*did you mean 'test'"):
+    with pytest.raises(ConfigError, match=r"no split 'tset'.*did you mean 'test'"):
         open_source(str(saved / "set"), split="tset")
 
 

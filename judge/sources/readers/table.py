@@ -23,11 +23,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Attributes:
-    where: Its path, or a URL that fsspec reads.
-    columns: Top-level names; of tables whose rows differ, those of the first rows.
-    bytes_in: Columns or fields of columns that hold encoded media; rows leave them out.
-    rows: Begins an iteration; numbers count from 0.
+    """Names of columns, and rows that are read as they are asked for.
+
+    Attributes:
+        where: Its path, or a URL that fsspec reads.
+        columns: Top-level names; of tables whose rows differ, those of the first rows.
+        rows: Begins an iteration; numbers count from 0.
+        bytes_in: Columns or fields of columns that hold encoded media; rows leave them out.
+        total: Number of rows where it is known.
     """
 
     where: str
