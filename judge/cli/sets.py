@@ -17,7 +17,7 @@ from rich.table import Table
 from judge.assets import card_names
 from judge.cli.options import EXIT_SOME_FAILED
 from judge.sources.card import Card
-from judge.sources.card_file import load_card, read_card
+from judge.sources.card_file import find_card, load_card
 from judge.sources.check import CardReport, SplitReport, check_card
 from judge.sources.sample import Sample
 from judge.sources.stream import SampleStream
@@ -99,16 +99,6 @@ def check(
     else:
         _print(report, Console(width=None if Console().is_terminal else 150))
     raise typer.Exit(EXIT_SOME_FAILED if report.wrong else 0)
-
-
-def find_card(name: str) -> Card:
-    """A built-in card by its name, or one from a YAML file.
-
-    Raises:
-        ConfigError: There is no such card, or it is wrong.
-    """
-    path = Path(name)
-    return read_card(path) if path.suffix in (".yaml", ".yml") else load_card(name)
 
 
 def _watched(samples: Iterable[Sample], progress: Progress) -> Iterator[Sample]:

@@ -12,8 +12,18 @@ from judge.config import first_problem, one_line
 from judge.errors import ConfigError, did_you_mean
 from judge.sources.card import Card
 
+YAML_SUFFIXES = frozenset({".yaml", ".yml"})
 _MOST_PARENTS = 4
 _GROUPS = frozenset({"rows", "media", "kinds", "origin"})
+
+
+def find_card(name: str) -> Card:
+    """A built-in card by its name, or one from a YAML file.
+
+    Raises:
+        ConfigError: There is no such card, or it is wrong.
+    """
+    return read_card(Path(name)) if Path(name).suffix in YAML_SUFFIXES else load_card(name)
 
 
 def load_card(name: str) -> Card:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,8 +31,10 @@ class MediaFinder:
     split: str
 
     def find(self, row: CardRow) -> Locator:
-        """Raises:
-        MediaError: The row names no media, or none that is there.
+        """Where the media of a row lies.
+
+        Raises:
+            MediaError: The row names no media, or none that is there.
         """
         if row.path is not None:
             return FileMedia(path=row.path)
@@ -68,7 +71,7 @@ class MediaFinder:
                 try:
                     found = self._at(at.replace("{split}", self.split), name)
                 except MediaError as error:
-                    escaped = error
+                    escaped = escaped or error
                     continue
                 if found is not None:
                     return found
@@ -79,10 +82,13 @@ class MediaFinder:
     def _at(self, at: str, name: str) -> Path | None:
         if not glob.has_magic(at):
             path = path_below(self.root, at.replace("{cell}", name))
-            return path if path.is_file() else None
+            return path if os.path.isfile(path) else None
         path_below(self.root, at.replace("{cell}", name))
         pattern = at.replace("{cell}", glob.escape(name))
-        found = [path for path in self.root.glob(pattern) if is_media_name(path.name) and path.is_file()]
+        try:
+            found = [path for path in self.root.glob(pattern) if is_media_name(path.name) and path.is_file()]
+        except OSError as error:  # a name too long
+            raise MediaError(f"{quoted(name)} is no path: {error.strerror}") from error
         found = sorted((_inside(self.root, path) for path in found), key=_natural)
         if len(found) > 1 and self.rule.pick == "only":
             raise MediaError(f"{quoted(pattern)} fits {len(found)} files")

@@ -1,4 +1,4 @@
-"""The rows that a card describes, with the tables joined to them. What they mean is settled in `card_samples`."""
+"""The rows that a card describes, with the tables joined to them. What they mean is settled in `cards`."""
 
 from __future__ import annotations
 
@@ -33,8 +33,10 @@ class CardRow:
 
 
 def card_rows(card: Card, root: Path, split: str) -> Iterator[CardRow]:
-    """Raises:
-    ConfigError: A file of the split is missing or broken.
+    """The rows of a split, in order.
+
+    Raises:
+        ConfigError: A file of the split is missing or broken.
     """
     sides = [_Side.read(join, root, split) for join in card.joins]
     rows = card.rows
@@ -43,8 +45,10 @@ def card_rows(card: Card, root: Path, split: str) -> Iterator[CardRow]:
 
 
 def card_tables(rows: TableRows, root: Path, split: str) -> list[Table]:
-    """Raises:
-    ConfigError: None is there, or one is broken.
+    """The tables of a split, in order.
+
+    Raises:
+        ConfigError: None is there, or one is broken.
     """
     files = files_of(rows, root, split)
     if not files:
@@ -55,10 +59,14 @@ def card_tables(rows: TableRows, root: Path, split: str) -> list[Table]:
 
 def files_of(rows: TableRows | FileRows, root: Path, split: str) -> list[Path]:
     """The files of a split, in order, without any that leads out of the root."""
+    return [path for path in _matching(rows, root, split) if _inside(path, root)]
+
+
+def _matching(rows: TableRows | FileRows, root: Path, split: str) -> list[Path]:
     found: dict[Path, None] = {}
     for pattern in _patterns(rows, split):
         try:
-            found.update(dict.fromkeys(sorted(path for path in root.glob(pattern) if _inside(path, root))))
+            found.update(dict.fromkeys(sorted(path for path in root.glob(pattern) if path.is_file())))
         except (ValueError, NotImplementedError, OSError) as error:  # an empty or absolute pattern
             raise ConfigError(f"'{pattern}' is no path below a root: {error}") from error
     return list(found)
@@ -69,7 +77,7 @@ def _patterns(rows: TableRows | FileRows, split: str) -> list[str]:
 
 
 def _inside(path: Path, root: Path) -> bool:
-    return path.is_file() and path.resolve().is_relative_to(root.resolve())
+    return path.resolve().is_relative_to(root.resolve())
 
 
 def _lying_there(root: Path) -> str:
@@ -96,7 +104,7 @@ def _table_rows(rows: TableRows, root: Path, split: str) -> Iterator[CardRow]:
 
 
 def _file_rows(rows: FileRows, root: Path, split: str) -> Iterator[CardRow]:
-    files = [path for path in files_of(rows, root, split) if is_media_name(path.name)]
+    files = [path for path in _matching(rows, root, split) if is_media_name(path.name)]
     if not files:
         raise ConfigError(f"'{root}' has no media for the split '{split}'", hint=_lying_there(root))
     for number, path in enumerate(files):
@@ -112,7 +120,10 @@ def _file_rows(rows: FileRows, root: Path, split: str) -> Iterator[CardRow]:
                 cells["classes"] = list(read_classes(path_below(root, at), rows.classes))
             except MediaError as error:
                 problem = problem or error.message
-        yield CardRow(cells, number, problem, path=path)
+        if not _inside(path, root):
+            yield CardRow(cells, number, f"it is a link that leads out of '{root}'")
+        else:
+            yield CardRow(cells, number, problem, path=path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +156,7 @@ def _key(row: Row, column: str) -> str:
 
 def _joined(row: CardRow, card: Card, split: str, sides: Sequence[_Side]) -> CardRow:
     cells: dict[str, JsonValue] = {**row.cells, "$split": split, "$card": card.name}
-    if row.path is None:
+    if "$path" not in cells:
         said = next((text for name in card.media.columns if (text := as_text(cell(cells, name)))), "")
         name = said.replace("\\", "/").rsplit("/", 1)[-1]
         cells |= {"$path": said, "$name": name, "$stem": name.rpartition(".")[0] or name}

@@ -44,8 +44,10 @@ def open_card(card: Card, root: Path, split: str | None = None) -> SampleStream:
 
 
 def chosen_split(card: Card, split: str | None) -> str:
-    """Raises:
-    ConfigError: There is no such split, or none was named of several.
+    """The split that is meant.
+
+    Raises:
+        ConfigError: There is no such split, or none was named of several.
     """
     if split is None and len(card.splits) == 1:
         return card.splits[0]
@@ -89,7 +91,8 @@ def _sample(card: Card, row: CardRow, finder: MediaFinder) -> Sample:
     label = Label(None) if unlabelled else card.label.read(lambda name: cell(row.cells, name))
     if row.problem:  # its cells may stand under the wrong columns
         label = Label(None, row.problem)
-    kinds = () if unlabelled else _kinds(card, row, label)
+    doubt = _doubt(card, row)
+    kinds = () if unlabelled or doubt else _kinds(card, row, label)
     return Sample(
         id=_id(card, row, locator, finder.root),
         locator=locator,
@@ -101,7 +104,7 @@ def _sample(card: Card, row: CardRow, finder: MediaFinder) -> Sample:
         origin=_origin(card.origin, row) if card.origin else "unknown",
         group=_first(row, card.group),
         attributes={name: text for name, column in card.attributes.items() if (text := _first(row, (column,)))},
-        problem=row.problem or missing or label.problem or _doubt(card, row),
+        problem=row.problem or missing or label.problem or doubt,
     )
 
 

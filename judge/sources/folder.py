@@ -44,18 +44,24 @@ def labelled_file(id: str, locator: Locator, name: str, label: str) -> Sample:
     return Sample(id=id, locator=locator, modality=guess_modality(name), labels=labels, harmful=harmful)
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Media, and subfolders that cannot be listed with the reason."""
-    try:
-        with os.scandir(folder) as entries:
-            found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
-    except OSError as error:
-        yield folder, f"the folder cannot be listed: {error.strerror}"
-        return
-    for name, is_folder in found:
-        if name.startswith("."):
+def _walk(root: Path) -> Iterator[tuple[Path, str]]:
+    """Media, and subfolders that cannot be listed with the reason; without recursion, however deep folders go."""
+    waiting = [(root, True)]
+    while waiting:
+        path, is_folder = waiting.pop()
+        if not is_folder:
+            yield path, ""
             continue
-        if is_folder:
-            yield from _walk(folder / name)
-        elif is_media_name(name) and not (folder / name).is_dir():
-            yield folder / name, ""
+        try:
+            with os.scandir(path) as entries:
+                found = sorted((each.name, each.is_dir(follow_symlinks=False)) for each in entries if _counts(each))
+        except OSError as error:
+            yield path, f"the folder cannot be listed: {error.strerror}"
+            continue
+        waiting += [(path / name, below) for name, below in reversed(found)]
+
+
+def _counts(entry: os.DirEntry[str]) -> bool:
+    if entry.name.startswith("."):
+        return False
+    return entry.is_dir(follow_symlinks=False) or (is_media_name(entry.name) and not entry.is_dir())

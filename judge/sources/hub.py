@@ -35,7 +35,7 @@ def parquet_files(base: str, split: str | None) -> list[str]:
     """As for `hub_samples`, at any URL that is laid out as the hub's."""
     found = list_files(base, ".parquet") or list_files(f"{base}@{_CONVERTED}", ".parquet")
     if not found:
-        raise ConfigError(f"'{base}' holds no Parquet files", hint="download it, and name the folder")
+        raise ConfigError(f"'{base}' holds no Parquet files, or is not there", hint="download it, and name the folder")
     return of_split(found, split, len(base))
 
 

@@ -10,7 +10,7 @@ from judge.errors import ConfigError, did_you_mean
 from judge.media import UrlMedia
 from judge.media.listing import files_matching, is_pattern
 from judge.sources.card import Card
-from judge.sources.card_file import load_card, read_card
+from judge.sources.card_file import YAML_SUFFIXES, find_card
 from judge.sources.cards import open_card
 from judge.sources.columns import Columns, find_columns
 from judge.sources.folder import file_sample, is_media_name, walk_folder
@@ -52,10 +52,8 @@ def open_source(
     path = Path(source)
     if path.is_dir():
         return _folder(path, root, split, columns)
-    if path.suffix in (".yaml", ".yml") and path.is_file():
-        return _card(read_card(path), root, split)
-    if source in card_names() and not path.exists():
-        return _card(load_card(source), root, split)
+    if path.is_file() if path.suffix in YAML_SUFFIXES else source in card_names() and not path.exists():
+        return _card(find_card(source), root, split)
     return _files(source, root, columns)
 
 

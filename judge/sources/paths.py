@@ -55,10 +55,12 @@ class RemotePlace:
 
     def locate(self, name: str) -> Locator:
         """As `LocalPlace.locate`."""
-        scheme = url_scheme(name)
-        if scheme and not name.startswith(self.root.rstrip("/") + "/"):
-            return _by_url(name, scheme)
-        relative = name[len(self.root.rstrip("/")) + 1 :] if scheme else name.replace("\\", "/")
+        relative = name.replace("\\", "/")
+        if scheme := url_scheme(name):
+            start = f"{_bare(self.root)}/"
+            if scheme != url_scheme(self.root) or not _bare(name).startswith(start):
+                return _by_url(name, scheme)
+            relative = _bare(name)[len(start) :]
         parts = PurePosixPath(relative).parts
         if not parts or relative.startswith("/") or ".." in parts or "\0" in relative or "::" in relative:
             raise MediaError(f"{quoted(name)} lies outside {quoted(self.root)}")
@@ -75,10 +77,10 @@ def file_below(root: Path, name: str) -> Path:
         MediaError: It lies outside the folder, also by a link, or does not exist.
     """
     found = path_below(root, name)
-    if not found.is_file() and "\\" in name:
+    if not os.path.isfile(found) and "\\" in name:
         found = path_below(root, name.replace("\\", "/"))
-    if not found.is_file():
-        raise MediaError(f"{quoted(name)} does not exist" if not found.exists() else f"{quoted(name)} is not a file")
+    if not os.path.isfile(found):  # says no to names that are too long, where `Path.is_file` raises
+        raise MediaError(f"{quoted(name)} is not a file" if os.path.exists(found) else f"{quoted(name)} does not exist")
     return found
 
 
@@ -98,6 +100,11 @@ def path_below(root: Path, name: str) -> Path:
     if not inside:
         raise MediaError(f"{quoted(name)} lies outside '{root}'", hint="a wider root allows it")
     return path
+
+
+def _bare(url: str) -> str:
+    """Without scheme and slashes around: some stores write `memory:///a`, some `s3://a`."""
+    return url.partition("://")[2].strip("/")
 
 
 def _by_url(name: str, scheme: str) -> Locator:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from glob import has_magic
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 from judge.errors import ConfigError, JudgeError
 from judge.sources.columns import Columns, find_columns
@@ -18,6 +18,8 @@ from judge.sources.tabular import table_samples
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
+
+_Answer = TypeVar("_Answer")
 
 
 def remote_samples(url: str, columns: Columns) -> Callable[[], Iterator[Sample]]:
@@ -59,15 +61,19 @@ def file_system(url: str) -> tuple[AbstractFileSystem, str]:
 
 
 def remote_table(url: str) -> Table:
-    """Raises:
-    ConfigError: It cannot be reached, or is wrong.
+    """Open a table behind a URL.
+
+    Raises:
+        ConfigError: It cannot be reached, or is wrong.
     """
     return read_table(TableFile(url, lambda: open_url(url)))
 
 
 def open_url(url: str) -> BinaryIO:
-    """Raises:
-    ConfigError: It cannot be opened.
+    """Open a file behind a URL.
+
+    Raises:
+        ConfigError: It cannot be opened.
     """
     fs, path = file_system(url)
     try:
@@ -94,10 +100,9 @@ def list_files(url: str, suffix: str) -> list[str]:
     return sorted(fs.unstrip_protocol(each) for each in found if each.endswith(suffix))
 
 
-def _ask(question: object, path: str, url: str) -> list[str]:
-    """The answer of a file system; its truth is what counts for questions of yes and no."""
+def _ask(question: Callable[[str], _Answer], path: str, url: str) -> _Answer:
     try:
-        return question(path)  # type: ignore[operator, no-any-return]
+        return question(path)
     except Exception as error:  # every file system has errors of its own
         raise ConfigError(f"'{url}' cannot be reached: {error or type(error).__name__}") from error
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from judge.errors import ConfigError, MediaError, did_you_mean
+from judge.errors import ConfigError, MediaError, did_you_mean, quoted
 from judge.sources.paths import file_below
 from judge.sources.readers.arrow_table import read_arrow
 from judge.sources.readers.table import Row, Table, TableFile, cell
@@ -34,6 +34,8 @@ def saved_tables(folder: Path, split: str | None) -> list[Table]:
         if chosen not in splits:
             said = f"no split '{split}'" if split else "several splits"
             raise ConfigError(f"data set '{folder}' has {said}", hint=did_you_mean(chosen, splits))
+        if "/" in chosen or "\\" in chosen or chosen in (".", ".."):
+            raise ConfigError(f"data set '{folder}' has a split that is no name: {quoted(chosen)}")
         folder = folder / chosen
     names = _class_names(_json(folder / _INFO).get("features"))
     files = [_file_name(each) for each in _list(_json(folder / _STATE).get("_data_files"))]

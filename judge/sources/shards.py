@@ -103,6 +103,16 @@ def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         last = member.offset
         if not member.isdir():
             yield member
+    _check_end(archive)
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """A damaged header ends an archive quietly for `tarfile`: what is there must be the end's zeros, or nothing."""
+    file = archive.fileobj
+    if file is not None:
+        file.seek(archive.offset)
+        if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            raise tarfile.ReadError("a header is damaged")
 
 
 def _split(name: str) -> tuple[str, str]:

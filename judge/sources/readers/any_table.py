@@ -30,8 +30,10 @@ def is_table(name: str) -> bool:
 
 
 def read_table(file: TableFile) -> Table:
-    """Raises:
-    ConfigError: Its suffix is none of a table, or it cannot be read as what it says.
+    """Open a table.
+
+    Raises:
+        ConfigError: Its suffix is none of a table, or it cannot be read as what it says.
     """
     suffix = PurePosixPath(file.where).suffix.lower()
     if suffix not in _BY_SUFFIX:

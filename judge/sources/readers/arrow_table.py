@@ -21,8 +21,10 @@ _BATCH_ROWS = 1024
 
 
 def read_parquet(file: TableFile) -> Table:
-    """Raises:
-    ConfigError: pyarrow is missing, or it is no Parquet file; while rows are read: it is damaged.
+    """Open a Parquet file.
+
+    Raises:
+        ConfigError: pyarrow is missing, or it is no Parquet file; while rows are read: it is damaged.
     """
     with _parquet(file) as opened:
         schema, total = opened.schema_arrow, opened.metadata.num_rows

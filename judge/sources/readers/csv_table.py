@@ -13,8 +13,10 @@ from judge.sources.text import read_lines
 
 
 def read_csv(file: TableFile, *, delimiter: str = ",") -> Table:
-    """Raises:
-    ConfigError: It has no header, or a column twice; while rows are read: its quoting is broken.
+    """Open a table with a header; rows of another length are rows with a problem.
+
+    Raises:
+        ConfigError: It has no header, or a column twice; while rows are read: its quoting is broken.
     """
     with closing(file.open()) as opened:
         header = _header(file.where, csv.reader(read_lines(opened, file.where), strict=True, delimiter=delimiter))

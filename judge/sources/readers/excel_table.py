@@ -14,8 +14,10 @@ from judge.sources.readers.table import Row, Table, TableFile
 
 
 def read_excel(file: TableFile, *, sheet: str = "") -> Table:
-    """Raises:
-    ConfigError: openpyxl is missing, it is no Excel file, or there is no such sheet.
+    """Open a sheet, which is held in memory; empty rows are skipped.
+
+    Raises:
+        ConfigError: openpyxl is missing, it is no Excel file, or there is no such sheet.
     """
     rows = list(_cells(file, sheet))  # sheets hold a million rows at most
     if not rows:

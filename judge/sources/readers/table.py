@@ -23,11 +23,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Attributes:
-    where: Its path, or a URL that fsspec reads.
-    columns: Top-level names; of tables whose rows differ, those of the first rows.
-    bytes_in: Columns or fields of columns that hold encoded media; rows leave them out.
-    rows: Begins an iteration; numbers count from 0.
+    """Names of columns, and rows that are read as they are asked for.
+
+    Attributes:
+        where: Its path, or a URL that fsspec reads.
+        columns: Top-level names; of tables whose rows differ, those of the first rows.
+        rows: Begins an iteration; numbers count from 0.
+        bytes_in: Columns or fields of columns that hold encoded media; rows leave them out.
+        total: Number of rows where it is known.
     """
 
     where: str
@@ -65,9 +68,9 @@ def cell(cells: Mapping[str, JsonValue], name: str) -> JsonValue:
 
 
 def as_text(value: JsonValue) -> str:
-    """A cell as text: empty for none, `3` for 3.0 (tables hold whole numbers as fractions), lists by commas."""
+    """A cell as text: empty for none or an object, `3` for 3.0 (tables hold whole numbers so), lists by commas."""
     match value:
-        case None:
+        case None | dict():
             return ""
         case bool():
             return str(value).lower()
