@@ -41,6 +41,10 @@ class ConfigError(JudgeError):
     code = "config"
 
 
+class CalibrationError(ConfigError):
+    """Fitted thresholds were fitted with something else."""
+
+
 class ConstitutionError(JudgeError):
     """A constitution cannot be read or contradicts itself."""
 

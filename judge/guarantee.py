@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from judge.config import Calibrated, CalibratedSide, MadeWith, ScoreMap
-from judge.errors import ConfigError
+from judge.errors import CalibrationError
 from judge.odds import logit, sigmoid
 from judge.types import Guarantee, RuleDecision, Side
 
@@ -22,14 +22,14 @@ def check_made_with(calibrated: Calibrated, made_with: MadeWith, stages: Sequenc
     """Refuse thresholds that were fitted on scores of another kind.
 
     Raises:
-        ConfigError: Names what differs.
+        CalibrationError: Names what differs.
     """
     fitted = calibrated.made_with.model_dump()
     other = [name for name, digest in made_with.model_dump().items() if fitted[name] != digest]
     if not other and [each.stage for each in calibrated.stages] != list(stages):
         other = ["stages"]
     if other:
-        raise ConfigError(
+        raise CalibrationError(
             f"the calibrated thresholds were fitted with another {' and another '.join(other)}: they guarantee nothing "
             "here",
             hint="run `judge calibrate` again with these settings, or take `calibrated` out of them",

@@ -66,7 +66,8 @@ class Judge:
 
     Raises:
         ConfigError: The engine lacks what the pipeline, a stage or the preset needs, or wants to be asked in an unknown
-            format; or the fitted thresholds were fitted with something else.
+            format.
+        CalibrationError: The fitted thresholds were fitted with something else.
     """
 
     def __init__(
@@ -288,7 +289,7 @@ class Judge:
             thresholds=self._config.thresholds.digest,
             cascade=self._cascade_digest(),
             video=self._config.video.digest if board.has_time else "",
-            calibrated=self._calibrated.digest if self._calibrated else "",
+            calibrated=self._calibrated.digest if self._calibrated and self._is_covered(board.media) else "",
         )
 
     def _cascade_digest(self) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from judge.config import JudgeConfig, StageChoice
 from judge.constitution import Constitution
 from judge.engines.base import Engine
-from judge.errors import EngineError, MediaError
+from judge.errors import CalibrationError, EngineError, MediaError
 from judge.media import InlineMedia, Permissions, fetch, load_media
 from judge.media.signature import sniff
 from judge.pipeline import VIDEO_FAILED, Judge, engine_failed
@@ -142,15 +142,22 @@ class JudgeService:
     def _ready_for(self, constitution: Constitution, stages: StageChoice) -> _Ready:
         key = (constitution.digest, stages)
         if key not in self._judges:
-            config = stages.over(self._config)
-            judge = Judge(
-                self._engine, constitution, config, priors=self._priors, panel=self._panel, notices=self._notices
-            )
-            self._judges[key] = _Ready(judge, versions_digest(constitution, config, self._engines()))
+            self._judges[key] = self._make_ready(constitution, stages.over(self._config))
         self._judges.move_to_end(key)
         while len(self._judges) > _MOST_JUDGES:
             self._judges.popitem(last=False)
         return self._judges[key]
+
+    def _make_ready(self, constitution: Constitution, config: JudgeConfig, *notices: str) -> _Ready:
+        """Without fitted thresholds where they are about another policy or other stages; verdicts say so."""
+        try:
+            judge = Judge(
+                self._engine, constitution, config, priors=self._priors, panel=self._panel,
+                notices=(*self._notices, *notices),
+            )  # fmt: skip
+        except CalibrationError as error:
+            return self._make_ready(constitution, config.model_copy(update={"calibrated": None}), error.message)
+        return _Ready(judge, versions_digest(constitution, config, self._engines()))
 
     async def _read(self, work: Work, ends_at: float | None) -> bytes:
         """The encoded bytes; none for words alone. Raises `MediaError`, and `DeadlineExceeded` while a URL is read."""

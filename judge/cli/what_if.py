@@ -48,6 +48,8 @@ class VerdictShift(Wire):
     """Under the new constitution; unknown if the stored evidence does not settle it."""
     rules: tuple[RuleShift, ...]
     """The rules that come out differently."""
+    reason: str = ""
+    """Why the decision is unknown whatever the rules say; empty otherwise."""
 
 
 class WhatIf(Wire):
@@ -64,7 +66,7 @@ class WhatIf(Wire):
     flips: Mapping[str, int]
     """`safe -> unsafe`... -> how many."""
     unknown_because: Mapping[str, int]
-    """Why a rule is unknown -> in how many verdicts."""
+    """Why a rule or decision is unknown -> in how many verdicts."""
     other_constitution: int
     """Verdicts that were not made under OLD; they are replayed, and compared with what they say."""
     errors: int
@@ -120,7 +122,10 @@ def _shift(at: Row, verdict: Verdict, replayed: Replay) -> VerdictShift:
         if was != outcome:
             shifts.append(RuleShift(rule_id=id, before=was, after=outcome, reason=now.unknown if now else ""))
     label = replayed.decision.label if replayed.decision else "unknown"
-    return VerdictShift(line=at.line, input=at.row.input, before=verdict.decision, after=label, rules=tuple(shifts))
+    return VerdictShift(
+        line=at.line, input=at.row.input, before=verdict.decision, after=label, rules=tuple(shifts),
+        reason=replayed.unknown,
+    )  # fmt: skip
 
 
 def _kind(shift: VerdictShift) -> Literal["same", "flipped", "unknown"]:
@@ -130,7 +135,8 @@ def _kind(shift: VerdictShift) -> Literal["same", "flipped", "unknown"]:
 
 
 def _reasons(shift: VerdictShift) -> Iterable[str]:
-    return dict.fromkeys(rule.reason for rule in shift.rules if rule.after == "unknown")
+    rules = [rule.reason for rule in shift.rules if rule.after == "unknown"]
+    return dict.fromkeys([*rules, shift.reason] if shift.reason else rules)
 
 
 def print_what_if(console: Console, found: WhatIf) -> None:
@@ -151,7 +157,7 @@ def print_what_if(console: Console, found: WhatIf) -> None:
         if len(changed) > _SHOWN:
             console.print(f"... and {len(changed) - _SHOWN} more; --json has all")
     for reason, count in Counter(found.unknown_because).most_common():
-        console.print(f"unknown rules in {count} verdicts: {escape(reason)}", highlight=False)
+        console.print(f"unknown in {count} verdicts: {escape(reason)}", highlight=False)
     if found.other_constitution:
         console.print(f"{found.other_constitution} of the verdicts were made under another constitution than OLD")
     if found.errors:

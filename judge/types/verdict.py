@@ -80,7 +80,7 @@ class Versions(Wire):
     video: str = ""
     """sha256 of the settings for videos; empty for a picture."""
     calibrated: str = ""
-    """sha256 of the fitted thresholds; empty without any."""
+    """sha256 of the fitted thresholds; empty if none had a part in it."""
 
 
 class Verdict(Wire):
