@@ -67,6 +67,16 @@ def promise_in_words(calibrated: Calibrated) -> str:
     )
 
 
+def guarantee_in_words(guarantee: Guarantee) -> str:
+    """For people who look at one verdict."""
+    beyond = "from" if guarantee.side == "unsafe" else "up to"
+    return (
+        f"settled at {guarantee.stage}, where scores {beyond} {guarantee.threshold:.3f} are {guarantee.side}: at most "
+        f"{guarantee.max_error:.0%} of these are wrong, with confidence {guarantee.confidence:.0%} "
+        f"(on {guarantee.n_tested} labelled media of {guarantee.data} at most {guarantee.upper_bound:.1%})"
+    )
+
+
 def mapped(score_map: ScoreMap | None, score: float) -> float | None:
     """The share that belongs to a score; None without a map."""
     if score_map is None:

@@ -200,6 +200,9 @@ def tune_serve() -> None:
     # What the switch waits for at the end (30 s) is a load balancer of one's own that calls replicas by their address.
     os.environ.setdefault("RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", "1")
     os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
+    # By default whatever else runs on the machine comes before replicas: with the same load beside it, a service at 10
+    # times its capacity answered 191 requests, and 333 so.
+    os.environ.setdefault("RAY_worker_niceness", "0")
 
 
 class _Ended(BaseException):

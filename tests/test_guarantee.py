@@ -21,7 +21,7 @@ from judge.constitution import parse_constitution
 from judge.engines.base import ModelInfo
 from judge.engines.scripted import Answer, ScriptedEngine
 from judge.errors import ConfigError, EngineError
-from judge.guarantee import mapped
+from judge.guarantee import guarantee_in_words, mapped
 from judge.pipeline import NO_GUARANTEE, NOT_COVERED, Judge
 from judge.score_map import fit_map, isotonic_knots, platt
 from judge.stages.escalation import Limits, OpenQuestion, Settlement
@@ -186,6 +186,26 @@ async def test_other_media_are_decided_by_the_rules_and_nothing_is_promised(othe
     (verdict,) = await judge.judge([Media(**fields)])  # type: ignore[arg-type]
     assert (verdict.decision, verdict.guarantee) == ("unsafe", None)
     assert verdict.notices[0] == NOT_COVERED
+
+
+async def test_a_verdict_that_the_rules_decided_names_no_fitted_thresholds() -> None:
+    judge = judge_with([CalibratedStage(stage="fast", safe=side(0.99))])
+    frame = Frame(0, 0.0, np.full((2, 2, 3), 240, dtype=np.uint8))
+    picture, words = Media("a", "image", (frame,), 0.0), Media("b", "image", (frame,), 0.0, text="a caption")
+    covered, other = await judge.judge([picture, words])
+    assert covered.versions.calibrated != ""
+    assert other.versions.calibrated == ""
+
+
+async def test_the_promise_in_words_names_stage_threshold_and_test() -> None:
+    judge = judge_with([CalibratedStage(stage="fast", unsafe=side(0.9), safe=side(0.3))])
+    high, low = await judge.judge([picture(255), picture(20)])
+    assert high.guarantee is not None
+    assert low.guarantee is not None
+    words = guarantee_in_words(high.guarantee)
+    assert words.startswith("settled at fast, where scores from 0.900 are unsafe: at most 10% of these are wrong")
+    assert "on 100 labelled media of " in words
+    assert "scores up to 0.300 are safe" in guarantee_in_words(low.guarantee)
 
 
 async def test_maps_tell_shares_beside_scores() -> None:

@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judge.config import Cascade, DebateSettings, JudgeConfig, ReasoningSettings, Thresholds
-from judge.constitution import Constitution, Expression, canonical, is_contradiction, is_tautology, parse_constitution
+from judge.constitution import (
+    Constitution,
+    Expression,
+    canonical,
+    is_contradiction,
+    is_tautology,
+    parse,
+    parse_constitution,
+)
 from judge.engines.base import ModelInfo
 from judge.engines.scripted import Answer, ScriptedEngine
 from judge.errors import EngineError
@@ -365,3 +373,20 @@ def test_what_a_debate_said_of_a_rule_says_nothing_of_another() -> None:
     replayed = {rule.rule_id: rule for rule in again(verdict, changed).rules}
     assert replayed["one"].decision is None
     assert "read as a whole" in replayed["one"].unknown
+
+
+def test_a_verdict_of_fitted_thresholds_stays_only_if_nothing_changes() -> None:
+    constitution = made(numbered([parse("a")]))
+    verdict = judged(constitution, [[1.0] * len(LETTERS)])
+    fitted = {
+        "versions": verdict.versions.model_copy(update={"calibrated": "f" * 64}),
+        "decision": "uncertain",
+        "flagged": None,
+    }
+    verdict = verdict.model_copy(update=fitted)
+    same = again(verdict, constitution)
+    assert same.decision is not None
+    assert (same.decision.label, same.decision.flagged) == ("uncertain", None)
+    other = again(verdict, made(numbered([parse("not a")])))
+    assert (other.decision, other.rules[0].outcome) == (None, "not_violated")
+    assert "fitted thresholds decided it" in other.unknown

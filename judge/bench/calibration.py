@@ -105,7 +105,9 @@ def fit(judge: Judge, judged: JudgedSet, design: Design) -> tuple[Calibrated, tu
     labels = {each.harmful for each in judged.items}
     if len(labels) < 2:
         lacking = "no labelled pictures" if not labels else f"no {'harmless' if True in labels else 'harmful'} pictures"
-        raise ConfigError(f"'{judged.name}' has {lacking}: nothing can be fitted on it")
+        first = next((f"'{id}': {reason}" for id, reason in judged.left_out.items()), "")
+        hint = f"{len(judged.left_out)} samples could not be used, e.g. {first}" if first else ""
+        raise ConfigError(f"'{judged.name}' has {lacking}: nothing can be fitted on it", hint=hint)
     scored = [Scored(each.scores, each.harmful, each.sample.group or each.sample.id) for each in judged.items]
     fits = fit_stages(scored, len(judge.stages), design)
     sound = [each for each in judged.items if each.scores[-1] is not None]

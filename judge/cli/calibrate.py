@@ -9,7 +9,6 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Optional
@@ -35,6 +34,7 @@ from judge.errors import ConfigError
 from judge.media import Permissions
 from judge.metrics import Measured
 from judge.pipeline import Judge
+from judge.sources.columns import Columns
 from judge.sources.open import open_source
 from judge.sources.stream import SampleStream
 
@@ -49,7 +49,8 @@ Examples:
 
   judge score pictures/ --config calibrated.yaml
 
-SOURCE is what `judge label` takes: a dataset card (with --root), a folder of classes, a table with labels...
+SOURCE is what `judge label` takes, with labels: a dataset card (with --root), folders named harmful and harmless (or
+unsafe and safe, yes and no), a table whose column `label` or `decision` has such words.
 The promise: of what a stage calls unsafe, at most --max-error is harmless, and of what it calls safe, at most
 --max-error is harmful; all of this with --confidence, for media drawn like the labelled ones. What cannot be settled
 so is uncertain. With few labels, or a weak judge, that may be everything.
@@ -91,7 +92,8 @@ def calibrate(  # noqa: PLR0917  (one parameter per option)
         region=region.value if region else None, reason=reason, vote=vote, debate=debate.value if debate else None
     ).over(base)
     policy, messages = load_constitution(constitution_path(constitution)), Console(stderr=True)
-    streams = [open_source(source, root=root, split=name) for name in (split, *(test or ()))]
+    classes = Columns(folder_is_label=True)
+    streams = [open_source(source, root=root, split=name, columns=classes) for name in (split, *(test or ()))]
     running, _ = start_engine(base.engine, messages)
     panel: Mapping[str, Engine] = {}
     try:
@@ -144,7 +146,7 @@ def _tell(left_out: Mapping[str, str], messages: Console) -> None:
 def _print(fitted: Calibrated, fits: Sequence[StageFit], applied: Sequence[Applied]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 130)
     title = f"fitted on {fitted.data.name}: {fitted.data.n} pictures, {fitted.data.n_harmful} harmful"
-    table = Table("stage", "side", "threshold", "level", "tested", "wrong", "error at most", "", title=title)
+    table = Table("stage", "side", "threshold", "level", "tested", "wrong", "error at most", "why not", title=title)
     for stage, each in zip(fitted.stages, fits, strict=True):
         for name, side in (("unsafe", each.unsafe), ("safe", each.safe)):
             table.add_row(stage.stage, name, *_cells(side, fitted.max_error))
@@ -191,12 +193,11 @@ def _shown(value: Measured | None) -> str:
 def _as_json(
     fitted: Calibrated, fits: Sequence[StageFit], judged: JudgedSet, applied: Sequence[Applied]
 ) -> dict[str, JsonValue]:
-    plain = TypeAdapter(dict[str, JsonValue])
     return {
         "calibrated": fitted.model_dump(mode="json"),
         "digest": fitted.digest,
-        "tests": [plain.validate_python(asdict(each)) for each in fits],
-        "applied": [plain.validate_python(asdict(each)) for each in applied],
+        "tests": TypeAdapter(Sequence[StageFit]).dump_python(fits, mode="json"),
+        "applied": TypeAdapter(Sequence[Applied]).dump_python(applied, mode="json"),
         "left_out": dict(judged.left_out),
     }
 

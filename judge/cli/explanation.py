@@ -7,6 +7,7 @@ from rich.console import Console
 from judge.cli.moments import along, print_moments
 from judge.cli.paragraphs import say, say_text
 from judge.cli.transcript import print_debates
+from judge.guarantee import guarantee_in_words
 from judge.types import Evidence, RuleDecision, ScoreRow, Timeline
 
 
@@ -19,6 +20,10 @@ def print_explanation(console: Console, row: ScoreRow) -> None:
     say(console, 0, (row.input, "bold"), f": {row.decision}")
     for notice in verdict.notices:
         say(console, 2, f"note: {notice}")
+    if verdict.guarantee is not None:
+        say(console, 2, guarantee_in_words(verdict.guarantee))
+    if verdict.calibrated_score is not None:
+        say(console, 2, f"of labelled media with such a score {verdict.calibrated_score:.0%} are harmful")
     print_moments(console, verdict, 2)
     timelines = {timeline.rule_id: timeline for timeline in verdict.timelines}
     for rule in verdict.rules:

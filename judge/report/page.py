@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from judge.constitution import Expression, names, parse
 from judge.errors import ConstitutionError
+from judge.guarantee import guarantee_in_words
 from judge.report import debates
 from judge.report.chart import WIDTH_PX, Chart, chart
 from judge.report.html import page_environment
@@ -94,6 +95,7 @@ def render_page(cards: Sequence[Card]) -> str:
             verdicts=verdicts,
             debates=debates,
             clock=clock,
+            promise=guarantee_in_words,
             span=span,
             no_segments=no_segments,
             width=WIDTH_PX,

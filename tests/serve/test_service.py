@@ -6,10 +6,12 @@ import asyncio
 
 import pytest
 
-from judge.config import JudgeConfig, StageChoice
+from judge.config import Calibrated, CalibratedSide, CalibratedStage, JudgeConfig, LabelledData, StageChoice
 from judge.engines.scripted import ScriptedEngine
 from judge.errors import EngineError
 from judge.media import Permissions, UrlMedia
+from judge.pipeline import NO_GUARANTEE, Judge
+from judge.stages.prior_store import PriorStore
 from serve.backend import Work
 from serve.problems import DeadlineExceeded
 from serve.service import JudgeService
@@ -64,6 +66,28 @@ async def test_a_cache_shared_by_services_with_other_settings_serves_none_of_the
     judging = JudgeService(sure(), config, cache=cache)
     first, again = [(await replies(judging, work(picture(1))))[-1] for _ in range(2)]
     assert (first.cached, again.cached) == (False, True)
+
+
+async def test_fitted_thresholds_are_left_out_where_they_are_about_something_else() -> None:
+    engine = sure()
+    plain = JudgeConfig(cache=False)
+    made_with = Judge(engine, stickers(), plain, priors=PriorStore(None)).made_with
+    side = CalibratedSide(threshold=0.5, n_tested=50, n_wrong=0, upper_bound=0.06)
+    fitted = Calibrated(
+        max_error=0.1, confidence=0.9, stages=(CalibratedStage(stage="fast", safe=side),), made_with=made_with,
+        data=LabelledData(name="lamps", digest="d", n=100, n_harmful=50),
+    )  # fmt: skip
+    judging = service(engine, config=plain.model_copy(update={"calibrated": fitted}))
+    other = stickers().model_copy(update={"version": "9.9.9"})
+    (here,), (there,) = [
+        await replies(judging, each) for each in (work(picture(1)), work(picture(1), constitution=other))
+    ]
+    assert here.row.verdict is not None
+    assert there.row.verdict is not None
+    assert here.row.verdict.guarantee is not None
+    assert (there.row.verdict.guarantee, there.row.verdict.versions.calibrated) == (None, "")
+    assert any("fitted with another constitution" in notice for notice in there.row.verdict.notices)
+    assert NO_GUARANTEE in there.row.verdict.notices
 
 
 async def test_another_model_makes_another_verdict() -> None:
