@@ -1,4 +1,4 @@
-"""Loads the networks of published classifiers through transformers. Torch comes in when something is loaded, not before.
+"""Loads the networks of published classifiers through transformers. Torch comes in only when something is loaded.
 
 Number type is float32 unless a detector says otherwise: these networks are small, and were published and measured so.
 Pictures are prepared with Pillow wherever they are scored: torchvision's resizing gives other pixels.
@@ -100,10 +100,11 @@ def needed_file(path: str, what: str, suffixes: Sequence[str]) -> Path:
 
 
 def _load_prepare(source: ModelSource) -> Any:
-    from transformers import AutoImageProcessor  # noqa: PLC0415
+    import transformers  # noqa: PLC0415
 
+    auto_processor: Any = transformers.AutoImageProcessor
     try:
-        return AutoImageProcessor.from_pretrained(source.location, backend="pil", **source.options(False))
+        return auto_processor.from_pretrained(source.location, backend="pil", **source.options(False))
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise ConfigError(

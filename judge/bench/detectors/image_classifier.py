@@ -5,39 +5,31 @@ Source of the default: model card of Falconsai/nsfw_image_detection (a ViT with 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Self
-
-from pydantic import Field
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from judge.bench.detectors.base import DetectorInfo, DetectorSettings
-from judge.bench.detectors.checkpoints import Checkpoint, load_checkpoint
-from judge.bench.detectors.picture_detector import (
-    PICTURES,
-    PictureDetector,
-    PictureOptions,
-    PictureScore,
-    digest_of,
-    read_options,
-)
-from judge.errors import ConfigError, EngineError, did_you_mean, quoted
+from judge.bench.detectors.checkpoints import Checkpoint
+from judge.bench.detectors.network_detector import NetworkDetector, Published, describe, load_published
+from judge.bench.detectors.picture_detector import PictureOptions, PictureScore, read_options
+from judge.errors import ConfigError, did_you_mean, quoted
 from judge.sources.categories import Category
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_MODEL = "Falconsai/nsfw_image_detection"
-
 
 class ClassifierOptions(PictureOptions):
     """Which labels of the model mean harm."""
 
-    harmful: Annotated[dict[str, Category], Field(min_length=1)] = Field(default_factory=lambda: {"nsfw": "sexual"})
-    """Label of the model -> kind of harm. The score is the sum of their probabilities."""
+    harmful: dict[str, Category] | None = None
+    """Label of the model -> kind of harm; null = as published. The score is the sum of their probabilities."""
 
 
-class Falconsai(PictureDetector):
-    """Any classifier of transformers whose labels exclude each other; by default Falconsai's.
+class ImageClassifier(NetworkDetector):
+    """Any classifier of transformers whose labels exclude each other; settings name the model and its harmful labels.
 
     Args:
         checkpoint: The network; its configuration names the labels.
@@ -50,45 +42,52 @@ class Falconsai(PictureDetector):
         ConfigError: The model has no such label, or its labels do not exclude each other.
     """
 
+    published: ClassVar[Published] = Published("", frozenset(), 0.5, "")
+    harmful: ClassVar[Mapping[str, Category]] = MappingProxyType({})
+
     def __init__(
-        self, checkpoint: Checkpoint, harmful: dict[str, Category], info: DetectorInfo, *, batch: int, max_frames: int
+        self,
+        checkpoint: Checkpoint,
+        harmful: Mapping[str, Category],
+        info: DetectorInfo,
+        *,
+        batch: int,
+        max_frames: int,
     ) -> None:
-        super().__init__(info, batch=batch, max_frames=max_frames)
-        self._checkpoint: Checkpoint | None = checkpoint
+        super().__init__(checkpoint, info, batch=batch, max_frames=max_frames)
         self._columns = _columns(checkpoint, harmful)
 
     @classmethod
     def from_settings(cls, settings: DetectorSettings) -> Self:
         options = read_options(ClassifierOptions, settings)
-        checkpoint = load_checkpoint(settings.model or _MODEL, settings.device, _network_class)
-        threshold = 0.5 if settings.threshold is None else settings.threshold
-        info = DetectorInfo(
-            name=settings.label or f"{checkpoint.name}({', '.join(options.harmful)}, {threshold:g})",
-            digest=digest_of(settings, checkpoint.digest),
-            modalities=PICTURES,
-            categories=frozenset(options.harmful.values()),
-            threshold=threshold,
-            source=f"huggingface.co/{settings.model or _MODEL}",
-        )
-        return cls(checkpoint, options.harmful, info, batch=settings.batch, max_frames=options.max_frames)
+        harmful = dict(cls.harmful) if options.harmful is None else options.harmful
+        if not harmful:
+            raise ConfigError(f"detector '{settings.name}': options.harmful names no label of the model")
+        if not (settings.model or cls.published.model):
+            raise ConfigError(f"detector '{settings.name}' needs a model: a folder or a Hugging Face id")
+        source = f"huggingface.co/{settings.model}" if settings.model else cls.published.source
+        published = replace(cls.published, categories=frozenset(harmful.values()), source=source)
+        checkpoint = load_published(settings, published, _network_class)
+        info = describe(settings, published, checkpoint, settings.name)
+        return cls(checkpoint, harmful, info, batch=settings.batch, max_frames=options.max_frames)
 
-    def score(self, pictures: Sequence[Image]) -> list[PictureScore]:
-        import torch  # noqa: PLC0415
-
-        if self._checkpoint is None:
-            raise EngineError(f"detector '{self.info.name}' is closed")
-        with torch.inference_mode():
-            logits = self._checkpoint.network(pixel_values=self._checkpoint.inputs(pictures)).logits
-            rows: list[list[float]] = torch.softmax(logits.double(), dim=-1).tolist()
-        return [self._read(row) for row in rows]
-
-    def release(self) -> None:
-        self._checkpoint = None
+    def read(self, checkpoint: Checkpoint, pictures: Sequence[Image]) -> list[PictureScore]:
+        logits = checkpoint.network(pixel_values=checkpoint.inputs(pictures)).logits
+        return [self._read(row) for row in logits.double().softmax(dim=-1).tolist()]
 
     def _read(self, row: Sequence[float]) -> PictureScore:
         kinds = dict.fromkeys(self._columns.values())
         shares = {kind: _sum(row, [at for at, of in self._columns.items() if of == kind]) for kind in kinds}
         return PictureScore(_sum(row, list(self._columns)), shares)
+
+
+class Falconsai(ImageClassifier):
+    """Falconsai/nsfw_image_detection."""
+
+    published = Published(
+        "Falconsai/nsfw_image_detection", frozenset({"sexual"}), 0.5, "huggingface.co/Falconsai/nsfw_image_detection"
+    )
+    harmful = MappingProxyType({"nsfw": "sexual"})
 
 
 def _sum(row: Sequence[float], columns: Sequence[int]) -> float:
@@ -97,7 +96,7 @@ def _sum(row: Sequence[float], columns: Sequence[int]) -> float:
     return 1.0 if 1.0 < total < 1.0 + 1e-9 else total
 
 
-def _columns(checkpoint: Checkpoint, harmful: dict[str, Category]) -> dict[int, Category]:
+def _columns(checkpoint: Checkpoint, harmful: Mapping[str, Category]) -> dict[int, Category]:
     config: Any = checkpoint.network.config
     if config.problem_type == "multi_label_classification":
         raise ConfigError(f"model '{checkpoint.name}': its labels do not exclude each other, so they have no softmax")

@@ -72,8 +72,10 @@ def digest_of(settings: DetectorSettings, *parts: str) -> str:
 
     The device is not part of it, for it changes no more than the last digits; nor is the batch.
     """
-    told = {"version": __version__, "name": settings.name, "threshold": settings.threshold, "parts": parts}
-    told["options"] = dict(settings.options)
+    told = {
+        "version": __version__, "name": settings.name, "threshold": settings.threshold,
+        "options": dict(settings.options), "parts": parts,
+    }  # fmt: skip
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
