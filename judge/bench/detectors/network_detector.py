@@ -1,0 +1,85 @@
+"""What detectors that are one network of transformers share: where it is kept, and what reports show of it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from judge.bench.detectors.base import DetectorInfo, DetectorSettings
+from judge.bench.detectors.checkpoints import Checkpoint, load_checkpoint
+from judge.bench.detectors.picture_detector import PICTURES, PictureDetector, PictureScore, digest_of
+from judge.errors import EngineError
+from judge.sources.categories import Category
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What is known of a detector before its weights are.
+
+    Attributes:
+        model: Where its weights are published, on the hub.
+        categories: See `DetectorInfo`.
+        threshold: The published one.
+        source: Paper or model card.
+    """
+
+    model: str
+    categories: frozenset[Category] | None
+    threshold: float
+    source: str
+
+
+class NetworkDetector(PictureDetector):
+    """See `PictureDetector`; `checkpoint` is let go when the detector is closed."""
+
+    def __init__(self, checkpoint: Checkpoint, info: DetectorInfo, *, batch: int, max_frames: int) -> None:
+        super().__init__(info, batch=batch, max_frames=max_frames)
+        self._checkpoint: Checkpoint | None = checkpoint
+
+    @abstractmethod
+    def read(self, checkpoint: Checkpoint, pictures: Sequence[Image]) -> list[PictureScore]:
+        """As `score`, without gradients."""
+
+    def score(self, pictures: Sequence[Image]) -> list[PictureScore]:
+        import torch  # noqa: PLC0415
+
+        if self._checkpoint is None:
+            raise EngineError(f"detector '{self.info.name}' is closed")
+        with torch.inference_mode():
+            return self.read(self._checkpoint, pictures)
+
+    def release(self) -> None:
+        self._checkpoint = None
+
+
+def describe(
+    settings: DetectorSettings, published: Published, checkpoint: Checkpoint, short: str, *files: str
+) -> DetectorInfo:
+    """Everything about a detector.
+
+    Args:
+        settings: As given.
+        published: Its defaults.
+        checkpoint: The network that was loaded.
+        short: Its name in reports, which the threshold is added to.
+        files: Digests of what belongs to it beside the network.
+    """
+    threshold = published.threshold if settings.threshold is None else settings.threshold
+    return DetectorInfo(
+        name=settings.label or f"{short}({checkpoint.name}, {threshold:g})",
+        digest=digest_of(settings, checkpoint.digest, f"{threshold!r}", *files),
+        modalities=PICTURES,
+        categories=published.categories,
+        threshold=threshold,
+        source=published.source,
+    )
+
+
+def load_published(settings: DetectorSettings, published: Published, network_class: Callable[[], Any]) -> Checkpoint:
+    """As `load_checkpoint`."""
+    return load_checkpoint(settings.model or published.model, settings.device, network_class)

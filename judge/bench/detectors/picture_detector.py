@@ -1,0 +1,167 @@
+"""What detectors that score single pictures share: batches, animations, failures. Not here: any model.
+
+A picture that fails is a failed prediction of its own: the batch is asked again one by one, and the rest stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+from pydantic import Field, ValidationError
+
+from judge import __version__
+from judge.bench.detectors.base import DetectorInfo, DetectorSettings, Prediction
+from judge.bench.detectors.pictures import batches, pictures_of, why_not
+from judge.config import Settings, first_problem
+from judge.errors import ConfigError, JudgeError
+from judge.sources.categories import Category
+from judge.types import Media, Modality
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+PICTURES: frozenset[Modality] = frozenset({"image"})
+
+
+@dataclass(frozen=True, slots=True)
+class PictureScore:
+    """What a model said about one picture: numbers in [0, 1], rising with harm."""
+
+    score: float
+    categories: Mapping[Category, float] = field(default_factory=dict)
+
+    def is_sound(self) -> bool:
+        """A NaN is in no range."""
+        return all(0.0 <= each <= 1.0 for each in (self.score, *self.categories.values()))
+
+
+class PictureOptions(Settings):
+    """Options of every detector that scores single pictures."""
+
+    max_frames: Annotated[int, Field(ge=1)] = 8
+    """Frames of an animation that are looked at, evenly spread; the highest score counts."""
+
+
+_Options = TypeVar("_Options", bound=Settings)
+
+
+def read_options(kind: type[_Options], settings: DetectorSettings) -> _Options:
+    """The options of one detector.
+
+    Raises:
+        ConfigError: One is unknown or wrong, or a service is named for a detector that runs here.
+    """
+    if settings.base_url or settings.api_key_env:
+        raise ConfigError(f"detector '{settings.name}' runs on this machine: it has no base_url and no api_key_env")
+    try:
+        return kind.model_validate(dict(settings.options))
+    except ValidationError as error:
+        raise ConfigError(f"detector '{settings.name}': options.{first_problem(error)}") from error
+
+
+def digest_of(settings: DetectorSettings, *parts: str) -> str:
+    """sha256 of what predictions depend on: the version of this package, settings, and `parts`, e.g. of the weights.
+
+    The device is not part of it, for it changes no more than the last digits; nor is the batch.
+    """
+    told = {
+        "version": __version__, "name": settings.name, "threshold": settings.threshold,
+        "options": dict(settings.options), "parts": parts,
+    }  # fmt: skip
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+class PictureDetector(ABC):
+    """See `judge.bench.detectors.base.Detector`.
+
+    Args:
+        info: What it is; `info.threshold` decides.
+        batch: Most pictures that are scored in one call.
+        max_frames: See `PictureOptions`.
+    """
+
+    def __init__(self, info: DetectorInfo, *, batch: int, max_frames: int) -> None:
+        self._info = info
+        self._batch = batch
+        self._max_frames = max_frames
+
+    @property
+    def info(self) -> DetectorInfo:
+        return self._info
+
+    @abstractmethod
+    def score(self, pictures: Sequence[Image]) -> list[PictureScore]:
+        """One per picture, in order. Blocks; whatever it raises is a failure."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Free the memory; may be called twice."""
+
+    async def detect(self, media: Sequence[Media]) -> list[Prediction]:
+        return await asyncio.to_thread(self._detect, media)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self.release)
+
+    def _detect(self, media: Sequence[Media]) -> list[Prediction]:
+        started_s = time.perf_counter()
+        found: dict[int, Prediction] = {}
+        shown: list[tuple[int, Image]] = []
+        for place, each in enumerate(media):
+            if reason := why_not(each):
+                found[place] = Prediction(None, None, reason=reason)
+                continue
+            try:
+                shown += [(place, picture) for picture in pictures_of(each, self._max_frames)]
+            except JudgeError as error:
+                found[place] = failure(error)
+        scores = [
+            score for part in batches([picture for _, picture in shown], self._batch) for score in self._try(part)
+        ]
+        model_s = (time.perf_counter() - started_s) / max(len(media) - len(found), 1)
+        for place in dict.fromkeys(place for place, _ in shown):
+            of_media = [score for (owner, _), score in zip(shown, scores, strict=True) if owner == place]
+            found[place] = self._together(of_media, model_s)
+        return [found[place] for place in range(len(media))]
+
+    def _try(self, pictures: Sequence[Image]) -> list[PictureScore | Prediction]:
+        """Scores, and a failure for each picture that has none."""
+        try:
+            scores = self.score(pictures)
+            assert len(scores) == len(pictures)
+        except Exception as error:
+            if len(pictures) == 1:
+                return [failure(error)]
+            return [score for picture in pictures for score in self._try([picture])]
+        return [score if score.is_sound() else _no_number(score) for score in scores]
+
+    def _together(self, scores: Sequence[PictureScore | Prediction], model_s: float) -> Prediction:
+        """The highest score; without the score of one frame there is no highest."""
+        sound = [score for score in scores if isinstance(score, PictureScore)]
+        for score in scores:
+            if isinstance(score, Prediction):
+                return score
+        names = dict.fromkeys(name for score in sound for name in score.categories)
+        highest = max(score.score for score in sound)
+        categories = {name: max(score.categories.get(name, 0.0) for score in sound) for name in names}
+        return Prediction(highest, highest >= self._info.threshold, categories, model_s=model_s)
+
+
+def failure(error: Exception) -> Prediction:
+    """A failed prediction with the reason, on one line."""
+    told = str(error) if isinstance(error, JudgeError) else f"{type(error).__name__}: {error}"
+    return Prediction(None, None, reason=" ".join(told.split())[:300], failed=True)
+
+
+def _no_number(score: PictureScore) -> Prediction:
+    numbers = (score.score, *score.categories.values())
+    shown = "no number" if any(not math.isfinite(each) for each in numbers) else f"{score.score:g}"
+    return Prediction(None, None, reason=f"the model's answer is {shown}, not a probability", failed=True)

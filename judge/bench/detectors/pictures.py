@@ -1,0 +1,50 @@
+"""From decoded media to the pictures that a picture classifier is shown. Not here: decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from judge.errors import MediaError
+from judge.media.image import sample_evenly
+from judge.types import Frame, Media
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def why_not(media: Media) -> str:
+    """Why a classifier of pictures abstains; empty if it need not.
+
+    An animation is a handful of pictures. A video file is not: which of its moments to look at is a decision of its
+    own, and none of these classifiers was published with one.
+    """
+    if media.video is not None:
+        return "it is a video: this detector takes pictures and animations"
+    if media.kind == "text":
+        return "it is text: this detector takes pictures and animations"
+    return ""
+
+
+def pictures_of(media: Media, most: int) -> tuple[Image, ...]:
+    """At most so many frames, evenly spread, as RGB pictures.
+
+    Raises:
+        MediaError: There is no frame, or one is not `(height, width, 3) uint8` with pixels in it.
+    """
+    if not media.frames:
+        raise MediaError("it has no picture")
+    return tuple(_picture(media.frames[place]) for place in sample_evenly(len(media.frames), most))
+
+
+def _picture(frame: Frame) -> Image:
+    from PIL import Image  # noqa: PLC0415 - importing this package stays light
+
+    pixels = frame.image
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != "uint8" or 0 in pixels.shape:
+        raise MediaError(f"frame {frame.index} is no RGB picture: {pixels.dtype} {pixels.shape}")
+    return Image.fromarray(pixels)
+
+
+def batches(pictures: Sequence[Image], most: int) -> list[Sequence[Image]]:
+    return [pictures[start : start + most] for start in range(0, len(pictures), most)]
