@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from judge.bench.detectors.base import DetectorInfo, DetectorSettings
+from judge.bench.detectors.base import DetectorInfo, DetectorSettings, Prediction
 from judge.bench.detectors.checkpoints import Checkpoint, load_checkpoint
-from judge.bench.detectors.picture_detector import PICTURES, PictureDetector, PictureScore, digest_of
+from judge.bench.detectors.picture_detector import PICTURES, PictureDetector, PictureScore, digest_of, runs_here
+from judge.bench.detectors.pictures import picture_of
 from judge.errors import EngineError
 from judge.sources.categories import Category
+from judge.types import Frame
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -43,18 +46,21 @@ class NetworkDetector(PictureDetector):
 
     @abstractmethod
     def read(self, checkpoint: Checkpoint, pictures: Sequence[Image]) -> list[PictureScore]:
-        """As `score`, without gradients."""
+        """One per picture, in order. Blocks."""
 
-    def score(self, pictures: Sequence[Image]) -> list[PictureScore]:
+    async def score(self, frames: Sequence[Frame]) -> list[PictureScore | Prediction]:
+        return await asyncio.to_thread(self._score, frames)
+
+    async def close(self) -> None:
+        self._checkpoint = None
+
+    def _score(self, frames: Sequence[Frame]) -> list[PictureScore | Prediction]:
         import torch  # noqa: PLC0415
 
         if self._checkpoint is None:
             raise EngineError(f"detector '{self.info.name}' is closed")
         with torch.inference_mode():
-            return self.read(self._checkpoint, pictures)
-
-    def release(self) -> None:
-        self._checkpoint = None
+            return [*self.read(self._checkpoint, [picture_of(frame) for frame in frames])]
 
 
 def describe(
@@ -72,7 +78,7 @@ def describe(
     threshold = published.threshold if settings.threshold is None else settings.threshold
     return DetectorInfo(
         name=settings.label or f"{short}({checkpoint.name}, {threshold:g})",
-        digest=digest_of(settings, checkpoint.digest, f"{threshold!r}", *files),
+        digest=digest_of(settings, checkpoint.digest, checkpoint.runtime, f"{threshold!r}", *files),
         modalities=PICTURES,
         categories=published.categories,
         threshold=threshold,
@@ -82,4 +88,5 @@ def describe(
 
 def load_published(settings: DetectorSettings, published: Published, network_class: Callable[[], Any]) -> Checkpoint:
     """As `load_checkpoint`."""
+    runs_here(settings)
     return load_checkpoint(settings.model or published.model, settings.device, network_class)

@@ -5,28 +5,24 @@ A picture that fails is a failed prediction of its own: the batch is asked again
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Annotated, TypeVar
 
 from pydantic import Field, ValidationError
 
 from judge import __version__
 from judge.bench.detectors.base import DetectorInfo, DetectorSettings, Prediction
-from judge.bench.detectors.pictures import batches, pictures_of, why_not
+from judge.bench.detectors.pictures import frames_of, why_not
 from judge.config import Settings, first_problem
 from judge.errors import ConfigError, JudgeError
 from judge.sources.categories import Category
-from judge.types import Media, Modality
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from judge.types import Frame, Media, Modality, Usage
 
 PICTURES: frozenset[Modality] = frozenset({"image"})
 
@@ -37,6 +33,7 @@ class PictureScore:
 
     score: float
     categories: Mapping[Category, float] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
 
     def is_sound(self) -> bool:
         """A NaN is in no range."""
@@ -57,20 +54,24 @@ def read_options(kind: type[_Options], settings: DetectorSettings) -> _Options:
     """The options of one detector.
 
     Raises:
-        ConfigError: One is unknown or wrong, or a service is named for a detector that runs here.
+        ConfigError: One is unknown or wrong.
     """
-    if settings.base_url or settings.api_key_env:
-        raise ConfigError(f"detector '{settings.name}' runs on this machine: it has no base_url and no api_key_env")
     try:
         return kind.model_validate(dict(settings.options))
     except ValidationError as error:
         raise ConfigError(f"detector '{settings.name}': options.{first_problem(error)}") from error
 
 
+def runs_here(settings: DetectorSettings) -> None:
+    """Raises `ConfigError` if a service is named for a detector that runs on this machine."""
+    if settings.base_url or settings.api_key_env:
+        raise ConfigError(f"detector '{settings.name}' runs on this machine: it has no base_url and no api_key_env")
+
+
 def digest_of(settings: DetectorSettings, *parts: str) -> str:
     """sha256 of what predictions depend on: the version of this package, settings, and `parts`, e.g. of the weights.
 
-    The device is not part of it, for it changes no more than the last digits; nor is the batch.
+    Not of the batch, which changes no more than the last digits.
     """
     told = {
         "version": __version__, "name": settings.name, "threshold": settings.threshold,
@@ -98,61 +99,56 @@ class PictureDetector(ABC):
         return self._info
 
     @abstractmethod
-    def score(self, pictures: Sequence[Image]) -> list[PictureScore]:
-        """One per picture, in order. Blocks; whatever it raises is a failure."""
+    async def score(self, frames: Sequence[Frame]) -> list[PictureScore | Prediction]:
+        """One per frame, in order; a prediction without a score where there is none. What it raises is a failure."""
 
     @abstractmethod
-    def release(self) -> None:
+    async def close(self) -> None:
         """Free the memory; may be called twice."""
 
     async def detect(self, media: Sequence[Media]) -> list[Prediction]:
-        return await asyncio.to_thread(self._detect, media)
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self.release)
-
-    def _detect(self, media: Sequence[Media]) -> list[Prediction]:
         started_s = time.perf_counter()
         found: dict[int, Prediction] = {}
-        shown: list[tuple[int, Image]] = []
+        shown: list[tuple[int, Frame]] = []
         for place, each in enumerate(media):
             if reason := why_not(each):
                 found[place] = Prediction(None, None, reason=reason)
                 continue
             try:
-                shown += [(place, picture) for picture in pictures_of(each, self._max_frames)]
+                shown += [(place, frame) for frame in frames_of(each, self._max_frames)]
             except JudgeError as error:
                 found[place] = failure(error)
-        scores = [
-            score for part in batches([picture for _, picture in shown], self._batch) for score in self._try(part)
-        ]
-        model_s = (time.perf_counter() - started_s) / max(len(media) - len(found), 1)
-        for place in dict.fromkeys(place for place, _ in shown):
-            of_media = [score for (owner, _), score in zip(shown, scores, strict=True) if owner == place]
-            found[place] = self._together(of_media, model_s)
+        scores: dict[int, list[PictureScore | Prediction]] = {place: [] for place, _ in shown}
+        for start in range(0, len(shown), self._batch):
+            part = shown[start : start + self._batch]
+            for (place, _), score in zip(part, await self._try([frame for _, frame in part]), strict=True):
+                scores[place].append(score)
+        model_s = (time.perf_counter() - started_s) / max(len(scores), 1)
+        found |= {place: self._together(of_media, model_s) for place, of_media in scores.items()}
         return [found[place] for place in range(len(media))]
 
-    def _try(self, pictures: Sequence[Image]) -> list[PictureScore | Prediction]:
-        """Scores, and a failure for each picture that has none."""
+    async def _try(self, frames: Sequence[Frame]) -> list[PictureScore | Prediction]:
+        """Scores, and a failure for each frame that has none."""
         try:
-            scores = self.score(pictures)
-            assert len(scores) == len(pictures)
+            scores = await self.score(frames)
         except Exception as error:
-            if len(pictures) == 1:
+            if len(frames) == 1:
                 return [failure(error)]
-            return [score for picture in pictures for score in self._try([picture])]
-        return [score if score.is_sound() else _no_number(score) for score in scores]
+            return [(await self._try([frame]))[0] for frame in frames]
+        assert len(scores) == len(frames)
+        return [_no_number(each) if isinstance(each, PictureScore) and not each.is_sound() else each for each in scores]
 
     def _together(self, scores: Sequence[PictureScore | Prediction], model_s: float) -> Prediction:
         """The highest score; without the score of one frame there is no highest."""
         sound = [score for score in scores if isinstance(score, PictureScore)]
+        usage = sum((score.usage for score in scores), Usage())
         for score in scores:
             if isinstance(score, Prediction):
-                return score
+                return replace(score, usage=usage, model_s=model_s)
         names = dict.fromkeys(name for score in sound for name in score.categories)
         highest = max(score.score for score in sound)
         categories = {name: max(score.categories.get(name, 0.0) for score in sound) for name in names}
-        return Prediction(highest, highest >= self._info.threshold, categories, model_s=model_s)
+        return Prediction(highest, highest >= self._info.threshold, categories, usage=usage, model_s=model_s)
 
 
 def failure(error: Exception) -> Prediction:
@@ -164,4 +160,5 @@ def failure(error: Exception) -> Prediction:
 def _no_number(score: PictureScore) -> Prediction:
     numbers = (score.score, *score.categories.values())
     shown = "no number" if any(not math.isfinite(each) for each in numbers) else f"{score.score:g}"
-    return Prediction(None, None, reason=f"the model's answer is {shown}, not a probability", failed=True)
+    reason = f"the model's answer is {shown}, not a probability"
+    return Prediction(None, None, reason=reason, failed=True, usage=score.usage)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from judge.errors import MediaError
@@ -26,25 +25,23 @@ def why_not(media: Media) -> str:
     return ""
 
 
-def pictures_of(media: Media, most: int) -> tuple[Image, ...]:
-    """At most so many frames, evenly spread, as RGB pictures.
+def frames_of(media: Media, most: int) -> tuple[Frame, ...]:
+    """At most so many frames, evenly spread.
 
     Raises:
         MediaError: There is no frame, or one is not `(height, width, 3) uint8` with pixels in it.
     """
     if not media.frames:
         raise MediaError("it has no picture")
-    return tuple(_picture(media.frames[place]) for place in sample_evenly(len(media.frames), most))
+    frames = tuple(media.frames[place] for place in sample_evenly(len(media.frames), most))
+    for frame in frames:
+        pixels = frame.image
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != "uint8" or 0 in pixels.shape:
+            raise MediaError(f"frame {frame.index} is no RGB picture: {pixels.dtype} {pixels.shape}")
+    return frames
 
 
-def _picture(frame: Frame) -> Image:
+def picture_of(frame: Frame) -> Image:
     from PIL import Image  # noqa: PLC0415 - importing this package stays light
 
-    pixels = frame.image
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != "uint8" or 0 in pixels.shape:
-        raise MediaError(f"frame {frame.index} is no RGB picture: {pixels.dtype} {pixels.shape}")
-    return Image.fromarray(pixels)
-
-
-def batches(pictures: Sequence[Image], most: int) -> list[Sequence[Image]]:
-    return [pictures[start : start + most] for start in range(0, len(pictures), most)]
+    return Image.fromarray(frame.image)

@@ -16,13 +16,28 @@ from transformers import (
     CLIPConfig,
     CLIPImageProcessorPil,
     CLIPModel,
+    Gemma3ImageProcessorPil,
+    Gemma3TextConfig,
+    ShieldGemma2Config,
+    ShieldGemma2ForImageClassification,
+    ShieldGemma2Processor,
+    SiglipVisionConfig,
     ViTConfig,
     ViTForImageClassification,
     ViTImageProcessorPil,
 )
 
 from judge.bench.detectors.base import DetectorSettings
-from tests.contracts.tiny_models import sharpen
+from tests.contracts.tiny_models import (
+    CORPUS,
+    GEMMA_MARKS,
+    SHIELDGEMMA_TEMPLATE,
+    build_idefics3,
+    byte_level_tokenizer,
+    decoder_sizes,
+    sharpen,
+    with_marks,
+)
 
 SIDE_PX = 32
 DIMENSIONS = 24
@@ -35,6 +50,37 @@ VISION = {
     "image_size": SIDE_PX,
     "patch_size": 8,
 }
+
+POLICY = """
+name: short
+version: "1"
+categories:
+  violence:
+    title: Violence
+    mappings: {openai: [violence, violence/graphic]}
+  adverts:
+    title: Adverts
+    mappings: {unsafebench: [Spam]}
+  insults:
+    title: Insults
+preconditions:
+  knife: {statement: A knife is visible.}
+  blood: {statement: Blood is visible.}
+  shop: {statement: The name of a shop is visible.}
+  insult: {statement: Written words insult a person.}
+rules:
+  v.knife: {category: violence, severity: high, text: t, statement: A knife is shown., violated_when: knife}
+  ads: {category: adverts, severity: low, text: t, statement: A shop is advertised., violated_when: shop}
+  v.blood: {category: violence, severity: low, text: t, statement: Blood is shown., violated_when: blood}
+  words:
+    category: insults
+    severity: low
+    text: t
+    statement: A person is insulted.
+    violated_when: insult
+    modalities: [text]
+"""
+"""A policy that a tiny model can read; its last rule is not about pictures."""
 
 
 def tiny_falconsai(folder: Path, labels: tuple[str, ...] = ("normal", "nsfw")) -> DetectorSettings:
@@ -120,6 +166,47 @@ def tiny_sd_safety_checker(folder: Path) -> DetectorSettings:
     prepare["feature_extractor_type"] = "CLIPFeatureExtractor"
     (folder / "preprocessor_config.json").write_text(json.dumps(prepare))
     return DetectorSettings(name="sd-safety-checker", model=str(folder), device="cpu")
+
+
+def tiny_shieldgemma(folder: Path) -> DetectorSettings:
+    """The tokens for Yes and No are not where the published model has them, so its configuration says where."""
+    tokenizer = with_marks(byte_level_tokenizer((*CORPUS, *("Yes", "No") * 20)), GEMMA_MARKS)
+    images = Gemma3ImageProcessorPil(size={"height": 56, "width": 56})
+    processor = ShieldGemma2Processor(images, tokenizer, chat_template=SHIELDGEMMA_TEMPLATE, image_seq_length=4)
+    torch.manual_seed(13)
+    token = tokenizer.convert_tokens_to_ids
+    sizes = {**decoder_sizes(len(tokenizer)), "max_position_embeddings": 1024}
+    config = ShieldGemma2Config(
+        text_config=Gemma3TextConfig(**sizes).to_dict(),
+        vision_config=SiglipVisionConfig(**{**VISION, "image_size": 56, "patch_size": 14}).to_dict(),
+        mm_tokens_per_image=4,
+        image_token_index=token(GEMMA_MARKS["image_token"]),
+        boi_token_index=token(GEMMA_MARKS["boi_token"]),
+        eoi_token_index=token(GEMMA_MARKS["eoi_token"]),
+        yes_token_index=token("Yes"),
+        no_token_index=token("No"),
+    )
+    network = ShieldGemma2ForImageClassification(config)
+    sharpen(network)
+    network.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return DetectorSettings(name="shieldgemma-2", model=str(folder), device="cpu", batch=4)
+
+
+def tiny_llavaguard(folder: Path) -> DetectorSettings:
+    """Any tiny model, asked in LlavaGuard's format; random weights put little on Safe and Unsafe."""
+    policy = folder / "policy.yaml"
+    model = build_idefics3(folder)
+    policy.write_text(POLICY)
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["max_position_embeddings"] = 1024  # a whole policy is longer than the questions of others
+    (folder / "config.json").write_text(json.dumps(config))
+    options = {"constitution": str(policy), "min_mass": 0.0}
+    return DetectorSettings(name="llavaguard", model=str(model), device="cpu", batch=4, options=options)
+
+
+def tiny_shieldstral(folder: Path) -> DetectorSettings:
+    return tiny_llavaguard(folder).model_copy(update={"name": "shieldstral"})
 
 
 def _clip_pictures() -> CLIPImageProcessorPil:
