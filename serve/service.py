@@ -28,6 +28,7 @@ from serve.engine_check import check_engine
 from serve.problems import DeadlineExceeded
 from serve.settings import ServeSettings
 from serve.shared_runs import SharedRuns
+from serve.store.cached import CachedVerdicts, open_cached
 from serve.urls import media_permissions
 from serve.verdict_cache import VerdictCache, verdict_key, versions_digest
 
@@ -69,6 +70,7 @@ class JudgeService:
         notices: Sequence[str] = (),
         decoders: Decoders | None = None,
         cache: VerdictCache | None = None,
+        cached: CachedVerdicts | None = None,
     ) -> None:
         self._engine = engine
         self._panel = dict(panel or {})
@@ -77,6 +79,8 @@ class JudgeService:
         self._notices = tuple(notices)
         self._decoders = decoders
         self._cache = VerdictCache(entries=0, max_bytes=0) if cache is None else cache
+        self._cached = cached
+        self._writing: set[asyncio.Task[None]] = set()
         self._priors = PriorStore(None)
         self._judges: OrderedDict[tuple[str, StageChoice], _Ready] = OrderedDict()
         self._runs: SharedRuns[Verdict] = SharedRuns()
@@ -95,6 +99,7 @@ class JudgeService:
             engine, settings.judge, panel=panel, permissions=media_permissions(settings.http), notices=notices,
             decoders=Decoders(settings.decoders, settings.judge.video.decoding),
             cache=VerdictCache(settings.cache.entries, settings.cache.max_bytes),
+            cached=open_cached(settings.store) if settings.cache.in_database else None,
         )  # fmt: skip
 
     async def judge(self, work: Work) -> AsyncGenerator[Reply, None]:
@@ -104,7 +109,7 @@ class JudgeService:
         try:
             data = await self._read(work, ends_at)
             key = verdict_key(data, work.text, ready.versions)
-            if (kept := self._cache.get(key)) is not None:
+            if (kept := await self._kept(key)) is not None:
                 yield Reply(_row(work.name, kept), cached=True)
                 return
             shared = self._runs.follow(key, lambda: self._judge_for_all(ready.judge, data, work.text, key))
@@ -135,6 +140,9 @@ class JudgeService:
             await self._decoders.close()
         for engine in self._engines():
             await engine.close()
+        if self._cached is not None:
+            await asyncio.gather(*self._writing)
+            await asyncio.to_thread(self._cached.close)
 
     def _engines(self) -> tuple[Engine, ...]:
         return (self._engine, *self._panel.values())
@@ -180,8 +188,17 @@ class JudgeService:
             async with aclosing(judge.refine(media)) as verdicts:
                 async for last in verdicts:
                     yield last
-        if last is not None:
-            self._cache.put(key, last)
+        if last is not None and (body := self._cache.put(key, last)) and self._cached is not None:
+            writing = asyncio.create_task(self._cached.keep(key, body))  # nobody waits for the database
+            self._writing.add(writing)
+            writing.add_done_callback(self._writing.discard)
+
+    async def _kept(self, key: str) -> Verdict | None:
+        """From memory, or from the database, and then in memory from now on."""
+        kept = self._cache.get(key)
+        if kept is None and self._cached is not None and (kept := await self._cached.find(key)) is not None:
+            self._cache.put(key, kept)
+        return kept
 
     async def _decode(self, data: bytes) -> Media:
         if self._decoders is not None and sniff(data).kind != "video":

@@ -110,6 +110,9 @@ class CacheSettings(Settings):
     """Most verdicts in memory of each judge replica; 0 = none are kept."""
     max_bytes: Annotated[int, Field(ge=0)] = 128 * 2**20
     """Most memory for them."""
+    in_database: bool = False
+    """Keep them in the database of `store` as well: there they outlast a restart, and every judge that reaches it finds
+    what another has judged. Costs a query for each picture that is new."""
 
 
 class StoreSettings(Settings):
@@ -122,7 +125,7 @@ class StoreSettings(Settings):
     keep_verdicts: bool = True
     """Keep verdicts when a request asks for it (`store`)."""
     keep_days: Count = 30
-    """Days after which stored verdicts and ended jobs are deleted."""
+    """Days after which stored and cached verdicts and ended jobs are deleted."""
 
 
 class WebhookSettings(Settings):

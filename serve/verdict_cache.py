@@ -39,13 +39,17 @@ class VerdictCache:
         self._kept.move_to_end(key)
         return Verdict.model_validate_json(kept)
 
-    def put(self, key: str, verdict: Verdict) -> None:
-        """A verdict that rests on a failure, if only for one question of one frame, is not kept."""
-        if not self._entries:
-            return
+    def put(self, key: str, verdict: Verdict) -> str:
+        """The JSON, which may be kept elsewhere too; empty for a verdict that rests on a failure, if only for one
+        question of one frame: it is not kept."""
         text = verdict.model_dump_json()
         if any(words in text for words in FAILURES):
-            return
+            return ""
+        if self._entries:
+            self._keep(key, text)
+        return text
+
+    def _keep(self, key: str, text: str) -> None:
         self._drop(key)
         self._kept[key] = text.encode()
         self._n_bytes += len(self._kept[key])

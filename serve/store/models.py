@@ -59,6 +59,18 @@ class VerdictRow(Base):
     created_at_s: Mapped[float] = mapped_column(Double, index=True)
 
 
+class CachedVerdictRow(Base):
+    """A verdict that judges keep, by what it depends on."""
+
+    __tablename__ = "cached_verdicts"
+
+    key: Mapped[str] = mapped_column(Digest, primary_key=True)
+    """As `serve.verdict_cache.verdict_key`."""
+    body: Mapped[str] = mapped_column(Text)
+    """A `Verdict` as JSON."""
+    created_at_s: Mapped[float] = mapped_column(Double, index=True)
+
+
 class JobRow(Base):
     """A video job. Who holds the lease may write what becomes of it, and nobody else."""
 

@@ -17,7 +17,7 @@ from serve.store.jobs import JobTable
 from serve.store.keys import StoredKeys
 from serve.store.media import WaitingMedia
 from serve.store.migrate import migrate
-from serve.store.models import DeliveryRow, JobRow, VerdictRow
+from serve.store.models import CachedVerdictRow, DeliveryRow, JobRow, VerdictRow
 from serve.store.policies import StoredPolicies
 from serve.store.verdicts import StoredVerdicts
 
@@ -43,6 +43,7 @@ class Store:
         old = (
             delete(DeliveryRow).where(DeliveryRow.created_at_s < before_s),
             delete(VerdictRow).where(VerdictRow.created_at_s < before_s),
+            delete(CachedVerdictRow).where(CachedVerdictRow.created_at_s < before_s),
             delete(JobRow).where(JobRow.ended_at_s < before_s),
         )
         await self.database.write(lambda session: [session.execute(each) for each in old])

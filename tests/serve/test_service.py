@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +14,12 @@ from judge.errors import EngineError
 from judge.media import Permissions, UrlMedia
 from judge.pipeline import NO_GUARANTEE, Judge
 from judge.stages.prior_store import PriorStore
+from judge.types import Prompt
 from serve.backend import Work
 from serve.problems import DeadlineExceeded
 from serve.service import JudgeService
+from serve.settings import StoreSettings
+from serve.store.cached import open_cached
 from serve.verdict_cache import VerdictCache
 from tests.serve.making import HeldEngine, picture, replies, stickers, sure, work
 
@@ -97,6 +102,55 @@ async def test_another_model_makes_another_verdict() -> None:
     judging = JudgeService(ScriptedEngine(default=0.2), config, cache=cache)
     first, again = [(await replies(judging, work(picture(1))))[-1] for _ in range(2)]
     assert (first.cached, again.cached) == (False, True)
+
+
+def remembering(engine: ScriptedEngine, folder: Path) -> JudgeService:
+    cached = open_cached(StoreSettings(folder=folder))
+    return JudgeService(engine, JudgeConfig(cache=False), cache=VerdictCache(8, 2**20), cached=cached)
+
+
+async def test_verdicts_in_the_database_outlast_a_restart_and_serve_other_judges(tmp_path: Path) -> None:
+    before = remembering(sure(), tmp_path)
+    (first,) = await replies(before, work(picture(1)))
+    await before.close()
+    engine = sure()
+    after = remembering(engine, tmp_path)
+    (again,) = await replies(after, work(picture(1), "b"))
+    assert (first.cached, again.cached, again.row.input) == (False, True, "b")
+    assert again.row.verdict == first.row.verdict
+    assert engine.calls == []
+    (other,) = await replies(after, work(picture(2)))
+    assert not other.cached
+    await after.close()
+
+
+async def test_a_database_that_cannot_be_used_costs_only_the_cache(tmp_path: Path) -> None:
+    judging = remembering(sure(), tmp_path)
+    await replies(judging, work(picture(1)))
+    await judging.close()
+    with sqlite3.connect(tmp_path / "store.db") as database:
+        database.execute("UPDATE cached_verdicts SET body = '{'")
+    judging = remembering(sure(), tmp_path)
+    (unreadable,) = await replies(judging, work(picture(1)))
+    with sqlite3.connect(tmp_path / "store.db") as database:
+        database.execute("DROP TABLE cached_verdicts")
+    (gone,) = await replies(judging, work(picture(2)))
+    assert [each.cached for each in (unreadable, gone)] == [False, False]
+    assert gone.row.verdict is not None
+    await judging.close()
+
+
+async def test_a_failure_is_not_kept_in_the_database(tmp_path: Path) -> None:
+    judging = remembering(ScriptedEngine(default=_broken), tmp_path)
+    with pytest.raises(EngineError):
+        await replies(judging, work(picture(1)))
+    await judging.close()
+    with sqlite3.connect(tmp_path / "store.db") as database:
+        assert database.execute("SELECT COUNT(*) FROM cached_verdicts").fetchone() == (0,)
+
+
+def _broken(prompt: Prompt) -> float:
+    raise EngineError("the model broke")
 
 
 async def test_the_cache_is_bounded_in_entries_and_in_bytes() -> None:
