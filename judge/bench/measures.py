@@ -169,12 +169,14 @@ def _interval(value: float, drawn: Floats) -> Measured:
 
 
 def _sum(weights: Floats, rows: Bools) -> Floats:
-    return weights @ rows.astype(np.float64)
+    total: Floats = weights @ rows.astype(np.float64)
+    return total
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
     """nan where there is nothing to take a share of."""
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole != 0)
+    share: Floats = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole != 0)
+    return share
 
 
 def _ece(score: Floats, harmful: Bools, weights: Floats) -> Floats:
