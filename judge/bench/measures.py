@@ -86,6 +86,7 @@ def decisions(found: Columns, weights: Floats) -> Mapping[str, Floats]:
     return {
         "tpr": tpr,
         "tnr": tnr,
+        "fpr": 1 - tnr,
         "average": (tpr + tnr) / 2,
         "accuracy": _ratio(tp + tn, count),
         "precision": _ratio(tp, tp + fp),

@@ -1,4 +1,4 @@
-"""Detectors for tests: the real judge with the embedded model, its baseline, and ones that read a number from pixels."""
+"""Detectors for tests: the judge with the embedded model, its baseline, and ones that read a number from pixels."""
 
 from __future__ import annotations
 
