@@ -19,6 +19,8 @@ from judge.cli.ablate import EXAMPLES as ABLATE_EXAMPLES
 from judge.cli.ablate import ablate
 from judge.cli.authoring import add_commands
 from judge.cli.bars import Bars
+from judge.cli.bench import EXAMPLES as BENCH_EXAMPLES
+from judge.cli.bench import bench
 from judge.cli.calibrate import EXAMPLES as CALIBRATE_EXAMPLES
 from judge.cli.calibrate import calibrate
 from judge.cli.canary import canary_app
@@ -192,6 +194,7 @@ def _exit_code(rows: list[ScoreRow], fail_on: FailOn | None) -> int:
 
 
 app.command(epilog=ABLATE_EXAMPLES)(ablate)
+app.command(epilog=BENCH_EXAMPLES)(bench)
 app.command(epilog=CALIBRATE_EXAMPLES)(calibrate)
 app.command(epilog=FIT_SCAN_EXAMPLES)(fit_scan)
 
