@@ -33,6 +33,8 @@ def tables(result: BenchResult) -> Iterator[Table]:
     """What is worth a look at once; the JSON and the page have everything."""
     found = result.detectors
     yield _measures(result)
+    if result.published:
+        yield _published(result)
     yield _table(
         "more measures, and what they cost", [*_ONCE.values(), "s", "USD / 1,000"],
         [(each.label, [*_cells(each.overall.answered, _ONCE), *_cost(each)]) for each in found],
@@ -58,11 +60,14 @@ def _measures(result: BenchResult) -> Table:
         (each.label, [f"{each.overall.n}\n{each.overall.n_harmful} harmful", *_cells(each.overall.answered, _SHOWN)])
         for each in result.detectors
     ]
-    made = _table(f"{result.source}: errors and abstentions left out", ["samples", *_SHOWN.values()], rows)
+    return _table(f"{result.source}: errors and abstentions left out", ["samples", *_SHOWN.values()], rows)
+
+
+def _published(result: BenchResult) -> Table:
+    made = Table("method", "TPR", "TNR", "average", title=escape(f"published: {result.published_source}"))
     for each in result.published:
-        values = {"tpr": each.tpr, "tnr": each.tnr, "average": each.average}
-        cells = ["-" if (value := values.get(name)) is None else f"{value:.3f}" for name in _SHOWN]
-        made.add_row(f"{each.method} (published)", "", *cells, style="dim")
+        rates = (each.tpr, each.tnr, each.average)
+        made.add_row(each.method, *("-" if rate is None else f"{rate:.3f}" for rate in rates))
     return made
 
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from markupsafe import Markup
 
+from judge import __version__
 from judge.bench.perturbations import PERTURBATIONS
 from judge.bench.results import BenchResult, DetectorResult, Interval, Pair, Robustness, Slice
 from judge.report.bench_plots import SERIES, Curve, Dot, against_cost, bars, curves, letter
@@ -54,7 +55,7 @@ def render_bench(result: BenchResult, thumbnails: Mapping[str, str]) -> str:
         ConfigError: matplotlib is missing.
     """
     page = _Page(result, thumbnails)
-    return page_environment().get_template("bench.html.jinja").render(result=result, page=page)
+    return page_environment().get_template("bench.html.jinja").render(result=result, page=page, version=__version__)
 
 
 @dataclass(slots=True)
@@ -75,6 +76,20 @@ class _Page:
     @property
     def pairs(self) -> list[tuple[SeriesKey, DetectorResult]]:
         return [(self.keys[each.label], each) for each in self.result.detectors]
+
+    @property
+    def by_kappa(self) -> list[tuple[SeriesKey, DetectorResult]]:
+        """The best first."""
+
+        def kappa(found: DetectorResult) -> float:
+            value = found.overall.answered["kappa"].value
+            return -2.0 if value is None else value
+
+        return sorted(self.pairs, key=lambda pair: -kappa(pair[1]))
+
+    @property
+    def scored(self) -> bool:
+        return any(each.curves.reliability for each in self.result.detectors)
 
     @property
     def duels(self) -> list[tuple[SeriesKey, SeriesKey, Pair]]:

@@ -29,7 +29,7 @@ _INK, _SOFT, _LINE = "#b00001", "#b00002", "#b00003"
 _COLOURS = {_INK: "var(--ink)", _SOFT: "var(--soft)", _LINE: "var(--line)"} | {
     f"#a0000{number}": f"var(--s{number})" for number in range(SERIES)
 }
-_LEAST_GAP = 0.032
+_LEAST_GAP = 0.036
 """Between the labels of two lines, as a share of the axis."""
 
 
@@ -125,12 +125,15 @@ def against_cost(name: str, dots: Sequence[Dot], *, x: str, y: str, lines: Seque
             error = [[max(dot.y - dot.low, 0.0)], [max(dot.high - dot.y, 0.0)]]
             axes.errorbar(dot.x, dot.y, yerr=error, fmt=mark, color=colour, capsize=3, markersize=7)
             _letter(axes, dot.place, dot.x, dot.y)
-        axes.set(xscale="log", xlabel=x, ylabel=y, ylim=(min([-0.02, *(dot.low for dot in dots)]), 1.02))
+        floor = min([*(dot.low for dot in dots), *(value for _, value in lines)]) - 0.05
+        axes.set(xscale="log", xlabel=x, ylabel=y, ylim=(floor, 1.02))
         axes.margins(x=0.25)
         axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_minor_locator(ticker.NullLocator())
         axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
-        for (label, value), at in zip(ordered, _apart([value for _, value in ordered]), strict=True):
+        for (label, value), at in zip(
+            ordered, _apart([value for _, value in ordered], _LEAST_GAP * (1.02 - floor)), strict=True
+        ):
             axes.axhline(value, color=_SOFT, linewidth=0.7, linestyle=":")
             axes.annotate(
                 f"{value:.3f} {label}", (1.0, value), (1.02, at), xycoords=("axes fraction", "data"),
@@ -142,14 +145,14 @@ def against_cost(name: str, dots: Sequence[Dot], *, x: str, y: str, lines: Seque
     return _drawn(name, draw, (7.2 if lines else 4.8, 4.4))
 
 
-def _apart(values: Sequence[float]) -> list[float]:
+def _apart(values: Sequence[float], gap: float) -> list[float]:
     """Ascending places near ascending values, with a gap between any two."""
     places: list[float] = []
     for value in values:
-        places.append(max(value, places[-1] + _LEAST_GAP) if places else value)
+        places.append(max(value, places[-1] + gap) if places else value)
     over = places[-1] - 1.0 if places else 0.0
     if over > 0:  # the crowd is at the top: push down
-        places = [min(place, 1.0 - _LEAST_GAP * (len(places) - 1 - n)) for n, place in enumerate(places)]
+        places = [min(place, 1.0 - gap * (len(places) - 1 - n)) for n, place in enumerate(places)]
     return places
 
 
