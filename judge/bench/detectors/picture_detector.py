@@ -68,14 +68,21 @@ def runs_here(settings: DetectorSettings) -> None:
         raise ConfigError(f"detector '{settings.name}' runs on this machine: it has no base_url and no api_key_env")
 
 
-def digest_of(settings: DetectorSettings, *parts: str) -> str:
-    """sha256 of what predictions depend on: the version of this package, settings, and `parts`, e.g. of the weights.
+def digest_of(name: str, options: Settings, threshold: float, *parts: str, files: Sequence[str] = ()) -> str:
+    """sha256 (hex) of what predictions depend on, the version of this package included.
 
     Not of the batch, which changes no more than the last digits.
+
+    Args:
+        name: Of the detector.
+        options: As they were understood, defaults included.
+        threshold: That decides.
+        parts: Digests, e.g. of the weights, and what they run on.
+        files: Options that name a file: it counts by its digest, wherever it lies.
     """
     told = {
-        "version": __version__, "name": settings.name, "threshold": settings.threshold,
-        "options": dict(settings.options), "parts": parts,
+        "version": __version__, "name": name, "threshold": threshold, "parts": parts,
+        "options": options.model_dump(mode="json", exclude=set(files)),
     }  # fmt: skip
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
