@@ -16,14 +16,8 @@ from pydantic import ValidationError
 
 from judge.assets import constitution_path
 from judge.bench.detectors.base import DetectorInfo, DetectorSettings, Prediction
-from judge.bench.detectors.picture_detector import (
-    PICTURES,
-    PictureDetector,
-    PictureOptions,
-    PictureScore,
-    digest_of,
-    read_options,
-)
+from judge.bench.detectors.frame_detector import FrameDetector, PictureScore
+from judge.bench.detectors.picture_detector import PICTURES, PictureOptions, digest_of, read_options
 from judge.bench.detectors.taxonomy import common_kinds
 from judge.config import EngineConfig, Fraction, OpenAIOptions, first_problem
 from judge.constitution import Constitution, load_constitution
@@ -59,15 +53,15 @@ class Asked:
     kinds: frozenset[Category]
 
 
-class GuardDetector(PictureDetector):
+class GuardDetector(FrameDetector):
     """A guard model and a policy. The engine is closed with it.
 
     Args:
         engine: A model with a question format of its own.
         asked: One question for the whole policy, or one per category.
-        info: See `PictureDetector`.
+        info: See `FrameDetector`.
         options: See `GuardOptions`.
-        batch: See `PictureDetector`.
+        batch: See `FrameDetector`.
     """
 
     profile: ClassVar[str]
@@ -99,17 +93,17 @@ class GuardDetector(PictureDetector):
     ) -> DetectorInfo:
         threshold = 0.5 if settings.threshold is None else settings.threshold
         model = engine.info
-        parts = (model.digest, model.runtime, policy.digest, templates_digest(model.question_format))
+        parts = (f"{threshold!r}", model.digest, model.runtime, policy.digest, templates_digest(model.question_format))
         return DetectorInfo(
             name=settings.label or f"{settings.name}({model.name}, {policy.name}, {threshold:g})",
-            digest=digest_of(settings.name, options, threshold, *parts, files=("constitution",)),
+            digest=digest_of(settings, *parts, options=options, files=("constitution",)),
             modalities=PICTURES,
             categories=frozenset().union(*(each.kinds for each in questions(policy, "category"))),
             threshold=threshold,
             source=cls.source,
         )
 
-    async def score(self, frames: Sequence[Frame]) -> list[PictureScore | Prediction]:
+    async def score_frames(self, frames: Sequence[Frame]) -> list[PictureScore | Prediction]:
         style = self._engine.info.question_format
         prompts = [policy_prompt(each.statements, (frame,), style) for frame in frames for each in self._asked]
         answers = iter(await choose(self._engine, prompts))

@@ -34,9 +34,9 @@ class ImageClassifier(NetworkDetector):
     Args:
         checkpoint: The network; its configuration names the labels.
         harmful: See `ClassifierOptions`.
-        info: See `PictureDetector`.
-        batch: See `PictureDetector`.
-        max_frames: See `PictureDetector`.
+        info: See `FrameDetector`.
+        batch: See `FrameDetector`.
+        max_frames: See `FrameDetector`.
 
     Raises:
         ConfigError: The model has no such label, or its labels do not exclude each other.

@@ -41,9 +41,9 @@ class Q16(NetworkDetector):
     Args:
         checkpoint: The picture side of a CLIP model.
         prompts: `(2, dimensions)`.
-        info: See `PictureDetector`.
-        batch: See `PictureDetector`.
-        max_frames: See `PictureDetector`.
+        info: See `FrameDetector`.
+        batch: See `FrameDetector`.
+        max_frames: See `FrameDetector`.
 
     Raises:
         ConfigError: The vectors do not fit the model.

@@ -57,9 +57,9 @@ class ShieldGemma2(NetworkDetector):
     Args:
         checkpoint: Its `prepare` is the whole processor, which writes the questions.
         policies: See `ShieldGemmaOptions`.
-        info: See `PictureDetector`.
-        batch: See `PictureDetector`; every policy is a row of its own.
-        max_frames: See `PictureDetector`.
+        info: See `FrameDetector`.
+        batch: See `FrameDetector`; every policy is a row of its own.
+        max_frames: See `FrameDetector`.
 
     Raises:
         ConfigError: The model's tokens for Yes and No, or its policies, are not what they should be.
