@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from judge.assets import constitution_path
 from judge.bench.detectors.base import DetectorInfo, DetectorSettings, Prediction
-from judge.bench.detectors.picture_detector import PICTURES, PictureDetector, PictureScore, digest_of, read_options
+from judge.bench.detectors.frame_detector import FrameDetector, PictureScore
+from judge.bench.detectors.picture_detector import PICTURES, PictureOptions, digest_of, read_options
 from judge.bench.detectors.taxonomy import common_kinds
-from judge.config import EngineConfig, Fraction, OpenAIOptions, Settings, first_problem
+from judge.config import EngineConfig, Fraction, OpenAIOptions, first_problem
 from judge.constitution import Constitution, load_constitution
 from judge.engines.base import Engine
 from judge.engines.build import build_engine
@@ -26,10 +27,10 @@ from judge.errors import AnswerError, ConfigError, ConstitutionError
 from judge.prompts.render import policy_prompt, templates_digest
 from judge.sources.categories import Category
 from judge.stages.questions import choose, read_yes
-from judge.types import ChoiceProbabilities, Frame, QuestionFormat, Usage
+from judge.types import ChoiceProbabilities, Frame, Usage
 
 
-class GuardOptions(Settings):
+class GuardOptions(PictureOptions):
     """Options of guard models."""
 
     constitution: str = ""
@@ -42,8 +43,6 @@ class GuardOptions(Settings):
     """Number type, as the engines have it."""
     min_mass: Fraction = 0.5
     """Less probability than this on the two answers together is no answer: an abstention."""
-    max_frames: Annotated[int, Field(ge=1)] = 8
-    """Frames of an animation that are looked at, evenly spread; the highest score counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +53,15 @@ class Asked:
     kinds: frozenset[Category]
 
 
-class GuardDetector(PictureDetector):
+class GuardDetector(FrameDetector):
     """A guard model and a policy. The engine is closed with it.
 
     Args:
         engine: A model with a question format of its own.
         asked: One question for the whole policy, or one per category.
-        info: See `PictureDetector`.
+        info: See `FrameDetector`.
         options: See `GuardOptions`.
-        batch: See `PictureDetector`.
+        batch: See `FrameDetector`.
     """
 
     profile: ClassVar[str]
@@ -83,30 +82,28 @@ class GuardDetector(PictureDetector):
         policy = _policy(options.constitution or cls.constitution)
         asked = questions(policy, options.ask)
         engine = build_engine(_engine_config(settings, options, cls.profile))
-        style = engine.info.question_format
-        if style is None:
+        if engine.info.question_format is None:
             raise ConfigError(f"model '{engine.info.name}' is no guard model", hint="name one of its profiles")
-        info = cls._describe(settings, engine, style, policy)
+        info = cls._describe(settings, options, engine, policy)
         return cls(engine, asked, info, options=options, batch=settings.batch)
 
     @classmethod
     def _describe(
-        cls, settings: DetectorSettings, engine: Engine, style: QuestionFormat, policy: Constitution
+        cls, settings: DetectorSettings, options: GuardOptions, engine: Engine, policy: Constitution
     ) -> DetectorInfo:
         threshold = 0.5 if settings.threshold is None else settings.threshold
-        digest = digest_of(
-            settings, engine.info.digest, engine.info.runtime, policy.digest, templates_digest(style), f"{threshold!r}"
-        )
+        model = engine.info
+        parts = (f"{threshold!r}", model.digest, model.runtime, policy.digest, templates_digest(model.question_format))
         return DetectorInfo(
-            name=settings.label or f"{settings.name}({engine.info.name}, {policy.name}, {threshold:g})",
-            digest=digest,
+            name=settings.label or f"{settings.name}({model.name}, {policy.name}, {threshold:g})",
+            digest=digest_of(settings, *parts, options=options, files=("constitution",)),
             modalities=PICTURES,
             categories=frozenset().union(*(each.kinds for each in questions(policy, "category"))),
             threshold=threshold,
             source=cls.source,
         )
 
-    async def score(self, frames: Sequence[Frame]) -> list[PictureScore | Prediction]:
+    async def score_frames(self, frames: Sequence[Frame]) -> list[PictureScore | Prediction]:
         style = self._engine.info.question_format
         prompts = [policy_prompt(each.statements, (frame,), style) for frame in frames for each in self._asked]
         answers = iter(await choose(self._engine, prompts))

@@ -34,9 +34,9 @@ class ImageClassifier(NetworkDetector):
     Args:
         checkpoint: The network; its configuration names the labels.
         harmful: See `ClassifierOptions`.
-        info: See `PictureDetector`.
-        batch: See `PictureDetector`.
-        max_frames: See `PictureDetector`.
+        info: See `FrameDetector`.
+        batch: See `FrameDetector`.
+        max_frames: See `FrameDetector`.
 
     Raises:
         ConfigError: The model has no such label, or its labels do not exclude each other.
@@ -68,7 +68,7 @@ class ImageClassifier(NetworkDetector):
         source = f"huggingface.co/{settings.model}" if settings.model else cls.published.source
         published = replace(cls.published, categories=frozenset(harmful.values()), source=source)
         checkpoint = load_published(settings, published, _network_class)
-        info = describe(settings, published, checkpoint, settings.name)
+        info = describe(settings, options.model_copy(update={"harmful": harmful}), published, checkpoint)
         return cls(checkpoint, harmful, info, batch=settings.batch, max_frames=options.max_frames)
 
     def read(self, checkpoint: Checkpoint, pictures: Sequence[Image]) -> list[PictureScore]:

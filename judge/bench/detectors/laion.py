@@ -87,7 +87,7 @@ class LaionHead(NetworkDetector):
         import_loading()
         head, digest = read_head(options.head)
         checkpoint = load_published(settings, _PUBLISHED, clip_class)
-        info = describe(settings, _PUBLISHED, checkpoint, "laion-nsfw", digest)
+        info = describe(settings, options, _PUBLISHED, checkpoint, files={"head": digest})
         return cls(checkpoint, head, info, batch=settings.batch, max_frames=options.max_frames)
 
     def read(self, checkpoint: Checkpoint, pictures: Sequence[Image]) -> list[PictureScore]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from judge.bench.detectors.base import DetectorInfo, DetectorSettings, Prediction
+from judge.bench.detectors.base import DetectorInfo, DetectorSettings
 from judge.bench.detectors.checkpoints import Checkpoint, load_checkpoint
 from judge.bench.detectors.picture_detector import PICTURES, PictureDetector, PictureScore, digest_of, runs_here
-from judge.bench.detectors.pictures import picture_of
+from judge.config import Settings
 from judge.errors import EngineError
 from judge.sources.categories import Category
-from judge.types import Frame
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -46,39 +45,42 @@ class NetworkDetector(PictureDetector):
 
     @abstractmethod
     def read(self, checkpoint: Checkpoint, pictures: Sequence[Image]) -> list[PictureScore]:
-        """One per picture, in order. Blocks."""
+        """As `score`, without gradients."""
 
-    async def score(self, frames: Sequence[Frame]) -> list[PictureScore | Prediction]:
-        return await asyncio.to_thread(self._score, frames)
-
-    async def close(self) -> None:
-        self._checkpoint = None
-
-    def _score(self, frames: Sequence[Frame]) -> list[PictureScore | Prediction]:
+    def score(self, pictures: Sequence[Image]) -> list[PictureScore]:
         import torch  # noqa: PLC0415
 
         if self._checkpoint is None:
             raise EngineError(f"detector '{self.info.name}' is closed")
         with torch.inference_mode():
-            return [*self.read(self._checkpoint, [picture_of(frame) for frame in frames])]
+            return self.read(self._checkpoint, pictures)
+
+    def release(self) -> None:
+        self._checkpoint = None
 
 
 def describe(
-    settings: DetectorSettings, published: Published, checkpoint: Checkpoint, short: str, *files: str
+    settings: DetectorSettings,
+    options: Settings,
+    published: Published,
+    checkpoint: Checkpoint,
+    *,
+    files: Mapping[str, str] = MappingProxyType({}),
 ) -> DetectorInfo:
     """Everything about a detector.
 
     Args:
         settings: As given.
+        options: Its own, as they were understood.
         published: Its defaults.
         checkpoint: The network that was loaded.
-        short: Its name in reports, which the threshold is added to.
-        files: Digests of what belongs to it beside the network.
+        files: Options that name a file which belongs to it -> the file's digest.
     """
     threshold = published.threshold if settings.threshold is None else settings.threshold
+    parts = (f"{threshold!r}", checkpoint.digest, checkpoint.runtime, *files.values())
     return DetectorInfo(
-        name=settings.label or f"{short}({checkpoint.name}, {threshold:g})",
-        digest=digest_of(settings, checkpoint.digest, checkpoint.runtime, f"{threshold!r}", *files),
+        name=settings.label or f"{settings.name}({checkpoint.name}, {threshold:g})",
+        digest=digest_of(settings, *parts, options=options, files=tuple(files)),
         modalities=PICTURES,
         categories=published.categories,
         threshold=threshold,

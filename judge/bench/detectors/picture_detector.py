@@ -1,43 +1,32 @@
-"""What detectors that score single pictures share: batches, animations, failures. Not here: any model.
-
-A picture that fails is a failed prediction of its own: the batch is asked again one by one, and the rest stands.
-"""
+"""What detectors that classify pictures on this machine share: their settings, their digest, work in a thread."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-import math
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Annotated, TypeVar
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import Field, ValidationError
 
 from judge import __version__
-from judge.bench.detectors.base import DetectorInfo, DetectorSettings, Prediction
-from judge.bench.detectors.pictures import frames_of, why_not
+from judge.bench.detectors.base import DetectorSettings, Prediction
+from judge.bench.detectors.frame_detector import FrameDetector, PictureScore
+from judge.bench.detectors.pictures import picture_of
 from judge.config import Settings, first_problem
-from judge.errors import ConfigError, JudgeError
-from judge.sources.categories import Category
-from judge.types import Frame, Media, Modality, Usage
+from judge.errors import ConfigError
+from judge.types import Frame, Modality
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = [
+    "PICTURES", "PictureDetector", "PictureOptions", "PictureScore", "digest_of", "read_options", "runs_here",
+]  # fmt: skip
 
 PICTURES: frozenset[Modality] = frozenset({"image"})
-
-
-@dataclass(frozen=True, slots=True)
-class PictureScore:
-    """What a model said about one picture: numbers in [0, 1], rising with harm."""
-
-    score: float
-    categories: Mapping[Category, float] = field(default_factory=dict)
-    usage: Usage = field(default_factory=Usage)
-
-    def is_sound(self) -> bool:
-        """A NaN is in no range."""
-        return all(0.0 <= each <= 1.0 for each in (self.score, *self.categories.values()))
 
 
 class PictureOptions(Settings):
@@ -68,97 +57,40 @@ def runs_here(settings: DetectorSettings) -> None:
         raise ConfigError(f"detector '{settings.name}' runs on this machine: it has no base_url and no api_key_env")
 
 
-def digest_of(settings: DetectorSettings, *parts: str) -> str:
-    """sha256 of what predictions depend on: the version of this package, settings, and `parts`, e.g. of the weights.
+def digest_of(
+    settings: DetectorSettings, *parts: str, options: Settings | None = None, files: Sequence[str] = ()
+) -> str:
+    """sha256 (hex) of what predictions depend on, the version of this package included.
 
     Not of the batch, which changes no more than the last digits.
+
+    Args:
+        settings: Of the detector; its threshold is one of the `parts`, as it was understood.
+        parts: What they depend on besides: the threshold, digests of weights, what they run on.
+        options: As they were understood, defaults included; None = as they were given.
+        files: Options that name a file: it counts by a digest among the `parts`, wherever it lies.
     """
+    understood = dict(settings.options) if options is None else options.model_dump(mode="json")
     told = {
-        "version": __version__, "name": settings.name, "threshold": settings.threshold,
-        "options": dict(settings.options), "parts": parts,
+        "version": __version__, "name": settings.name, "parts": parts,
+        "options": {name: value for name, value in understood.items() if name not in files},
     }  # fmt: skip
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-class PictureDetector(ABC):
-    """See `judge.bench.detectors.base.Detector`.
-
-    Args:
-        info: What it is; `info.threshold` decides.
-        batch: Most pictures that are scored in one call.
-        max_frames: See `PictureOptions`.
-    """
-
-    def __init__(self, info: DetectorInfo, *, batch: int, max_frames: int) -> None:
-        self._info = info
-        self._batch = batch
-        self._max_frames = max_frames
-
-    @property
-    def info(self) -> DetectorInfo:
-        return self._info
+class PictureDetector(FrameDetector):
+    """A `FrameDetector` whose model is given RGB pictures, in a thread of its own."""
 
     @abstractmethod
-    async def score(self, frames: Sequence[Frame]) -> list[PictureScore | Prediction]:
-        """One per frame, in order; a prediction without a score where there is none. What it raises is a failure."""
+    def score(self, pictures: Sequence[Image]) -> list[PictureScore]:
+        """One per picture, in order. Blocks; whatever it raises is a failure."""
 
     @abstractmethod
-    async def close(self) -> None:
+    def release(self) -> None:
         """Free the memory; may be called twice."""
 
-    async def detect(self, media: Sequence[Media]) -> list[Prediction]:
-        started_s = time.perf_counter()
-        found: dict[int, Prediction] = {}
-        shown: list[tuple[int, Frame]] = []
-        for place, each in enumerate(media):
-            if reason := why_not(each):
-                found[place] = Prediction(None, None, reason=reason)
-                continue
-            try:
-                shown += [(place, frame) for frame in frames_of(each, self._max_frames)]
-            except JudgeError as error:
-                found[place] = failure(error)
-        scores: dict[int, list[PictureScore | Prediction]] = {place: [] for place, _ in shown}
-        for start in range(0, len(shown), self._batch):
-            part = shown[start : start + self._batch]
-            for (place, _), score in zip(part, await self._try([frame for _, frame in part]), strict=True):
-                scores[place].append(score)
-        model_s = (time.perf_counter() - started_s) / max(len(scores), 1)
-        found |= {place: self._together(of_media, model_s) for place, of_media in scores.items()}
-        return [found[place] for place in range(len(media))]
+    async def score_frames(self, frames: Sequence[Frame]) -> list[PictureScore | Prediction]:
+        return [*await asyncio.to_thread(self.score, [picture_of(frame) for frame in frames])]
 
-    async def _try(self, frames: Sequence[Frame]) -> list[PictureScore | Prediction]:
-        """Scores, and a failure for each frame that has none."""
-        try:
-            scores = await self.score(frames)
-        except Exception as error:
-            if len(frames) == 1:
-                return [failure(error)]
-            return [(await self._try([frame]))[0] for frame in frames]
-        assert len(scores) == len(frames)
-        return [_no_number(each) if isinstance(each, PictureScore) and not each.is_sound() else each for each in scores]
-
-    def _together(self, scores: Sequence[PictureScore | Prediction], model_s: float) -> Prediction:
-        """The highest score; without the score of one frame there is no highest."""
-        sound = [score for score in scores if isinstance(score, PictureScore)]
-        usage = sum((score.usage for score in scores), Usage())
-        for score in scores:
-            if isinstance(score, Prediction):
-                return replace(score, usage=usage, model_s=model_s)
-        names = dict.fromkeys(name for score in sound for name in score.categories)
-        highest = max(score.score for score in sound)
-        categories = {name: max(score.categories.get(name, 0.0) for score in sound) for name in names}
-        return Prediction(highest, highest >= self._info.threshold, categories, usage=usage, model_s=model_s)
-
-
-def failure(error: Exception) -> Prediction:
-    """A failed prediction with the reason, on one line."""
-    told = str(error) if isinstance(error, JudgeError) else f"{type(error).__name__}: {error}"
-    return Prediction(None, None, reason=" ".join(told.split())[:300], failed=True)
-
-
-def _no_number(score: PictureScore) -> Prediction:
-    numbers = (score.score, *score.categories.values())
-    shown = "no number" if any(not math.isfinite(each) for each in numbers) else f"{score.score:g}"
-    reason = f"the model's answer is {shown}, not a probability"
-    return Prediction(None, None, reason=reason, failed=True, usage=score.usage)
+    async def close(self) -> None:
+        await asyncio.to_thread(self.release)

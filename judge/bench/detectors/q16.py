@@ -41,9 +41,9 @@ class Q16(NetworkDetector):
     Args:
         checkpoint: The picture side of a CLIP model.
         prompts: `(2, dimensions)`.
-        info: See `PictureDetector`.
-        batch: See `PictureDetector`.
-        max_frames: See `PictureDetector`.
+        info: See `FrameDetector`.
+        batch: See `FrameDetector`.
+        max_frames: See `FrameDetector`.
 
     Raises:
         ConfigError: The vectors do not fit the model.
@@ -70,7 +70,7 @@ class Q16(NetworkDetector):
         options = read_options(Q16Options, settings)
         prompts, digest = read_vectors(options.prompts, "prompts of Q16")
         checkpoint = load_published(settings, _PUBLISHED, clip_class)
-        info = describe(settings, _PUBLISHED, checkpoint, "q16", digest)
+        info = describe(settings, options, _PUBLISHED, checkpoint, files={"prompts": digest})
         return cls(checkpoint, prompts, info, batch=settings.batch, max_frames=options.max_frames)
 
     def read(self, checkpoint: Checkpoint, pictures: Sequence[Image]) -> list[PictureScore]:

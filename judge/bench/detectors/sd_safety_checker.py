@@ -43,7 +43,7 @@ class SdSafetyChecker(NetworkDetector):
     def from_settings(cls, settings: DetectorSettings) -> Self:
         options = read_options(PictureOptions, settings)
         checkpoint = load_published(settings, _PUBLISHED, _network_class)
-        info = describe(settings, _PUBLISHED, checkpoint, "sd-safety-checker")
+        info = describe(settings, options, _PUBLISHED, checkpoint)
         return cls(checkpoint, info, batch=settings.batch, max_frames=options.max_frames)
 
     def read(self, checkpoint: Checkpoint, pictures: Sequence[Image]) -> list[PictureScore]:

@@ -57,9 +57,9 @@ class ShieldGemma2(NetworkDetector):
     Args:
         checkpoint: Its `prepare` is the whole processor, which writes the questions.
         policies: See `ShieldGemmaOptions`.
-        info: See `PictureDetector`.
-        batch: See `PictureDetector`; every policy is a row of its own.
-        max_frames: See `PictureDetector`.
+        info: See `FrameDetector`.
+        batch: See `FrameDetector`; every policy is a row of its own.
+        max_frames: See `FrameDetector`.
 
     Raises:
         ConfigError: The model's tokens for Yes and No, or its policies, are not what they should be.
@@ -78,7 +78,7 @@ class ShieldGemma2(NetworkDetector):
         runs_here(settings)
         kinds = frozenset(kind for policy in options.policies for kind in _KINDS[policy])
         checkpoint = _load(settings, options.dtype)
-        info = describe(settings, Published(_MODEL, kinds, 0.5, "arXiv 2504.01081"), checkpoint, "shieldgemma-2")
+        info = describe(settings, options, Published(_MODEL, kinds, 0.5, "arXiv 2504.01081"), checkpoint)
         return cls(checkpoint, options.policies, info, batch=settings.batch, max_frames=options.max_frames)
 
     def read(self, checkpoint: Checkpoint, pictures: Sequence[Image]) -> list[PictureScore]:

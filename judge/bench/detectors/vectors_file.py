@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from judge.bench.detectors.checkpoints import needed_file
+from judge.bench.detectors.checkpoints import missing_package, needed_file
 from judge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def read_vectors(path: str, what: str) -> tuple[NDArray[np.float32], str]:
         found = np.asarray(_array(file, data))
     except ConfigError:
         raise
+    except ImportError as error:
+        raise missing_package(error) from error
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise ConfigError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -191,6 +192,17 @@ def test_the_digest_covers_the_vectors(detector: Q16, settings: DetectorSettings
     finally:
         path.write_bytes(before)
     assert Q16.from_settings(settings).info.digest == detector.info.digest
+
+
+def test_the_digest_is_about_contents_not_places(detector: Q16, settings: DetectorSettings, tmp_path: Path) -> None:
+    """The same weights and vectors elsewhere, in other batches, with the defaults spelled out."""
+    shutil.copytree(settings.model, tmp_path / "copy")
+    update = {
+        "model": str(tmp_path / "copy"), "batch": 3, "threshold": 0.5, "label": "mine",
+        "options": {"prompts": str(tmp_path / "copy" / "prompts.npy"), "max_frames": 8},
+    }  # fmt: skip
+    again = Q16.from_settings(settings.model_copy(update=update)).info
+    assert (again.digest, again.name) == (detector.info.digest, "mine")
 
 
 async def test_a_vector_without_direction_is_no_score(settings: DetectorSettings) -> None:
