@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from judge.constitution.document import Document
 from judge.constitution.expression import deciding
@@ -19,8 +20,10 @@ from judge.constitution.problems import InvalidConstitution, Problem
 from judge.constitution.schema import Category, Constitution, Precondition, Rule
 from judge.constitution.syntax import AtLeast, Expression, canonical, children, names
 from judge.errors import did_you_mean, quoted
+from judge.types import HarmCategory
 
 TAXONOMIES: dict[str, tuple[str, ...]] = {
+    "common": get_args(HarmCategory),
     "openai": (
         "harassment",
         "harassment/threatening",

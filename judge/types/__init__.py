@@ -19,6 +19,7 @@ from judge.types.media import (
 )
 from judge.types.names import (
     DecisionLabel,
+    HarmCategory,
     MediaKind,
     Modality,
     Outcome,
@@ -45,6 +46,7 @@ __all__ = [
     "FrameSource",
     "Generation",
     "Guarantee",
+    "HarmCategory",
     "InputError",
     "Media",
     "MediaKind",

@@ -24,6 +24,14 @@ Stage = Literal[
 Reference = Literal["none", "blank", "noise", "noised"]
 """What stands in for the picture in a comparison: no picture at all, plain gray, noise, or the picture under noise."""
 
+HarmCategory = Literal[
+    "sexual", "sexual-minors", "violence", "shocking", "hate", "harassment", "self-harm", "illegal-activity", "weapons",
+    "drugs", "alcohol-tobacco", "gambling", "deception", "political", "health", "spam", "privacy", "animal-cruelty",
+    "other",
+]  # fmt: skip
+"""Common names for kinds of harm: data sets, detectors and constitutions map their own to these. `shocking` is gore and
+disgust; `other` is harm of a kind that no other name covers, and is aligned with nothing."""
+
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 

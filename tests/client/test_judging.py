@@ -42,7 +42,7 @@ def test_every_kind_of_media_is_judged_in_its_place(client: JudgeClient) -> None
     with Image.open(HARMFUL) as picture:
         picture.load()
     item = MediaItem(data=base64.b64encode(harmful).decode(), name="mine")
-    results = client.judge([HARMLESS, harmful, picture, data_url, item, b"no picture"], constitution="stickers@1.0.1")
+    results = client.judge([HARMLESS, harmful, picture, data_url, item, b"no picture"], constitution="stickers@1.0.2")
     assert [(each.input, each.decision, each.flagged) for each in results] == [
         ("harmless-1.png", "safe", False),
         ("1", "unsafe", True),
@@ -58,7 +58,7 @@ def test_every_kind_of_media_is_judged_in_its_place(client: JudgeClient) -> None
 def test_a_single_picture_needs_no_list(client: JudgeClient) -> None:
     (result,) = client.judge(HARMFUL)
     assert result.verdict is not None
-    assert result.verdict.constitution == "stickers@1.0.1"
+    assert result.verdict.constitution == "stickers@1.0.2"
     assert all(rule.evidence == () for rule in result.verdict.rules)
     (explained,) = client.judge(HARMFUL, explain=True)
     assert explained.verdict is not None

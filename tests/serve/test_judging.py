@@ -79,7 +79,7 @@ async def test_several_files_keep_their_order_and_names() -> None:
         answer = await http.post("/v1/judge", files=files, data={"options": json.dumps({"explain": True})})
     body = JudgeResponse.model_validate_json(answer.text)
     assert [(result.input, result.decision) for result in body.results] == [(SAFE, "safe"), (UNSAFE, "unsafe")]
-    assert body.constitution == "stickers@1.0.1"
+    assert body.constitution == "stickers@1.0.2"
     assert all(result.verdict and result.verdict.rules[0].evidence for result in body.results)
     assert body.id == answer.headers["X-Request-Id"]
 
@@ -309,18 +309,18 @@ rules:
 """
 
 
-@pytest.mark.parametrize("named", ["stickers", "stickers@1.0.1", None])
+@pytest.mark.parametrize("named", ["stickers", "stickers@1.0.2", None])
 async def test_a_constitution_by_name(named: str | None) -> None:
     async with client() as http:
         answer = await http.post("/v1/judge", json=asks(picture(), constitution=named))
-    assert answer.json()["constitution"] == "stickers@1.0.1"
+    assert answer.json()["constitution"] == "stickers@1.0.2"
 
 
 @pytest.mark.parametrize(
     ("named", "message", "hint"),
     [
         ("sticker", "unknown constitution 'sticker'", "did you mean 'stickers'?"),
-        ("stickers@9", "constitution 'stickers' has no version '9'", "there is 1.0.1"),
+        ("stickers@9", "constitution 'stickers' has no version '9'", "there is 1.0.2"),
     ],
 )
 async def test_a_constitution_that_is_not_there(named: str, message: str, hint: str) -> None:

@@ -51,7 +51,7 @@ def whole_call(**changed: object) -> dict[str, object]:
 def test_a_call_with_a_harmless_picture_goes_on(http: TestClient) -> None:
     found = guarded(http, **whole_call(images=[HARMLESS]))
     assert (found["action"], found["visual_judge"]["decision"]) == ("NONE", "safe")
-    assert found["visual_judge"]["constitution"] == "stickers@1.0.1", "parameters of the body choose nothing"
+    assert found["visual_judge"]["constitution"] == "stickers@1.0.2", "parameters of the body choose nothing"
 
 
 def test_a_call_with_a_harmful_picture_is_blocked_with_its_rule(http: TestClient) -> None:
@@ -106,7 +106,7 @@ def test_text_that_no_rule_judges_can_be_blocked_but_an_empty_call_is_none() -> 
     with client(service, contracts={"unjudged_text": "block"}) as http:
         found = guarded(http, texts=["hello"])
         assert found["action"] == "BLOCKED"
-        assert "'stickers@1.0.1' has no rule about text" in found["blocked_reason"]
+        assert "'stickers@1.0.2' has no rule about text" in found["blocked_reason"]
         assert guarded(http, texts=["  ", ""])["action"] == "NONE"
 
 

@@ -124,14 +124,14 @@ def test_harm_without_a_name_of_openais_is_flagged_all_the_same() -> None:
 
 def test_the_model_is_a_constitution_and_openais_own_names_are_the_default(http: TestClient) -> None:
     for model, applied in {
-        "omni-moderation-2024-09-26": "stickers@1.0.1",
-        "text-moderation-stable": "stickers@1.0.1",
+        "omni-moderation-2024-09-26": "stickers@1.0.2",
+        "text-moderation-stable": "stickers@1.0.2",
         "stickers-video": "stickers-video@",
-        "stickers@1.0.1": "stickers@1.0.1",
+        "stickers@1.0.2": "stickers@1.0.2",
     }.items():
         answer = http.post("/v1/moderations", json={"input": [image_part(HARMLESS)], "model": model})
         assert answer.json()["model"].startswith(applied), answer.text
-    assert http.post("/v1/moderations", json={"input": [image_part(HARMLESS)]}).json()["model"] == "stickers@1.0.1"
+    assert http.post("/v1/moderations", json={"input": [image_part(HARMLESS)]}).json()["model"] == "stickers@1.0.2"
 
 
 # --- text -----------------------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def test_a_harmful_picture_with_a_caption(client: openai.OpenAI) -> None:
     response = client.moderations.create(model="omni-moderation-latest", input=parts)
     (result,) = response.results
     assert response.id.startswith("modr-")
-    assert response.model == "stickers@1.0.1"
+    assert response.model == "stickers@1.0.2"
     assert result.flagged is True
     assert result.categories.violence is True
     assert result.categories.sexual_minors is False
