@@ -12,7 +12,7 @@ from rich.table import Table
 from judge.bench.results import BenchResult, DetectorResult, Interval, Measures
 from judge.errors import JudgeError
 from judge.media import InlineMedia, Permissions, load_media
-from judge.report.plain import brief
+from judge.report.plain import brief, one_line
 from judge.report.thumbnails import thumbnail
 from judge.sources.read import read_bytes
 from judge.sources.sample import Sample
@@ -60,7 +60,7 @@ def _measures(result: BenchResult) -> Table:
         (each.label, [f"{each.overall.n}\n{each.overall.n_harmful} harmful", *_cells(each.overall.answered, _SHOWN)])
         for each in result.detectors
     ]
-    return _table(f"{result.source}: errors and abstentions left out", ["samples", *_SHOWN.values()], rows)
+    return _table(f"{one_line(result.source)}: errors and abstentions left out", ["samples", *_SHOWN.values()], rows)
 
 
 def _published(result: BenchResult) -> Table:

@@ -29,6 +29,8 @@ _INK, _SOFT, _LINE = "#b00001", "#b00002", "#b00003"
 _COLOURS = {_INK: "var(--ink)", _SOFT: "var(--soft)", _LINE: "var(--line)"} | {
     f"#a0000{number}": f"var(--s{number})" for number in range(SERIES)
 }
+_LEAST_PX_PER_INCH = 60
+"""Narrower, and the words could not be read: then the page scrolls the drawing."""
 _LEAST_GAP = 0.036
 """Between the labels of two lines, as a share of the axis."""
 
@@ -203,4 +205,5 @@ def _inline(figure: Figure, name: str) -> Markup:
     text = re.sub(r"('DejaVu Sans'|DejaVu Sans)[^;\"]*", "system-ui, sans-serif", text)
     text = re.sub("|".join(_COLOURS), lambda found: _COLOURS[found.group()], text)
     head = re.sub(r'\s(?:width|height|version|xmlns(?::xlink)?)="[^"]*"', "", text[: text.index(">")])
-    return Markup(f'{head} aria-hidden="true" focusable="false"{text[text.index(">") :]}'.strip())
+    least = f' style="min-width: {figure.get_figwidth() * _LEAST_PX_PER_INCH:.0f}px"'
+    return Markup(f'{head}{least} aria-hidden="true" focusable="false"{text[text.index(">") :]}'.strip())
