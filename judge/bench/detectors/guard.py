@@ -82,8 +82,7 @@ class GuardDetector(FrameDetector):
         policy = _policy(options.constitution or cls.constitution)
         asked = questions(policy, options.ask)
         engine = build_engine(_engine_config(settings, options, cls.profile))
-        if engine.info.question_format is None:
-            raise ConfigError(f"model '{engine.info.name}' is no guard model", hint="name one of its profiles")
+        assert engine.info.question_format is not None, "the profile of a guard model has one"
         info = cls._describe(settings, options, engine, policy)
         return cls(engine, asked, info, options=options, batch=settings.batch)
 

@@ -11,6 +11,8 @@ from judge.types import Frame, Media
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_LONGEST_RATIO = 100
+
 
 def why_not(media: Media) -> str:
     """Why a classifier of pictures abstains; empty if it need not.
@@ -42,6 +44,14 @@ def frames_of(media: Media, most: int) -> tuple[Frame, ...]:
 
 
 def picture_of(frame: Frame) -> Image:
+    """As RGB.
+
+    Raises:
+        MediaError: It is so long and thin that a classifier, which first enlarges the short side, would need gigabytes.
+    """
     from PIL import Image  # noqa: PLC0415 - importing this package stays light
 
+    height, width = frame.image.shape[:2]
+    if max(height, width) > _LONGEST_RATIO * min(height, width):
+        raise MediaError(f"{width} x {height} pixels: more than {_LONGEST_RATIO} times as long as wide")
     return Image.fromarray(frame.image)
