@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 
 import yaml
 from pydantic import JsonValue, ValidationError
@@ -27,10 +28,23 @@ DETECTORS.register("shieldgemma-2", "judge.bench.detectors.shieldgemma:ShieldGem
 DETECTORS.register("llavaguard", "judge.bench.detectors.guard:LlavaGuard")
 DETECTORS.register("shieldstral", "judge.bench.detectors.guard:Shieldstral")
 
-_NEXT_FIELD = re.compile(r",(?=[A-Za-z_][A-Za-z0-9_]*=)")
+_NEXT_FIELD = re.compile(r",[A-Za-z_][A-Za-z0-9_]*=")
 """A comma is part of a value unless `key=` follows: `label=NudeNet, strict` needs no quotes."""
+_TRUE_OR_FALSE = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
 _SINGLE = tuple(field for field in DetectorSettings.model_fields if field not in ("name", "options"))
 _TEXTS = frozenset({"label", "model", "base_url", "api_key_env", "device"})
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose only words are true, false and null: `region=off` is no boolean, and a date is text."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, pattern) for tag, pattern in found if not tag.endswith((":bool", ":timestamp"))]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", _TRUE_OR_FALSE, list("tTfF"))
 
 
 def detector_names() -> tuple[str, ...]:
@@ -47,7 +61,7 @@ def parse_detector(text: str) -> DetectorSettings:
     Raises:
         ConfigError: An unknown name, a key without a value or given twice, or a value of the wrong kind.
     """
-    name, *parts = _NEXT_FIELD.split(text)
+    name, *parts = _split(text)
     _check_name(name.strip())
     fields: dict[str, JsonValue] = {}
     options: dict[str, JsonValue] = {}
@@ -87,6 +101,17 @@ def build_detector(settings: DetectorSettings) -> Detector:
     return DETECTORS.load(settings.name).from_settings(settings)
 
 
+def _split(text: str) -> list[str]:
+    """At the commas before a `key=`; those within brackets belong to a value, which may itself name detectors."""
+    parts, start, depth = list[str](), 0, 0
+    for at, char in enumerate(text):
+        depth = depth + (char in "[{") - (char in "]}" and depth > 0)
+        if char == "," and not depth and _NEXT_FIELD.match(text, at):
+            parts.append(text[start:at])
+            start = at + 1
+    return [*parts, text[start:]]
+
+
 def _check_name(name: str) -> None:
     if name in DETECTORS.names():
         return
@@ -102,7 +127,7 @@ def _check_name(name: str) -> None:
 
 def _yaml(name: str, key: str, value: str) -> JsonValue:
     try:
-        found: JsonValue = yaml.safe_load(value)
+        found: JsonValue = yaml.load(value, _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         shown = one_line(error)[:200]
         raise ConfigError(f"detector '{name.strip()}': the value of {quoted(key)} is not YAML: {shown}") from error

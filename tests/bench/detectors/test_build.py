@@ -43,6 +43,17 @@ def test_texts_stay_as_they_are_written() -> None:
     assert (found.model, found.base_url, found.device) == ("007", "http://127.0.0.1:8000/v1", "cuda:0")
 
 
+def test_words_that_yaml_takes_for_booleans_and_dates_stay_words() -> None:
+    options = parse_detector("ours-full,region=off,reason=false,a=no,b=2026-01-01,c=null,d=On").options
+    assert options == {"region": "off", "reason": False, "a": "no", "b": "2026-01-01", "c": None, "d": "On"}
+
+
+def test_commas_within_brackets_part_nothing() -> None:
+    found = parse_detector('i2p,parts=["q16,model=weights", {name: nudenet, threshold: 0.6}],label=a]b,batch=2')
+    assert found.options == {"parts": ["q16,model=weights", {"name": "nudenet", "threshold": 0.6}]}
+    assert (found.label, found.batch) == ("a]b", 2)
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
@@ -60,7 +71,8 @@ def test_texts_stay_as_they_are_written() -> None:
         ("nudenet,threshold=high", "threshold: "),
         ("nudenet,batch=0", "batch: "),
         ("nudenet,classes=[A", "the value of 'classes' is not YAML"),
-        ("nudenet,classes=2026-01-01", "options.classes"),
+        ("nudenet,classes=!!python/name:os.system", "the value of 'classes' is not YAML"),
+        ("nudenet,classes=!!set {A}", "options.classes"),
         ("nudenet,classes=" + "[" * 5_000, "the value of 'classes' is not YAML"),
     ],
 )
