@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from judge.bulk.row import LabelRow, RuleRow
-from judge.errors import JudgeError
-from judge.pipeline import engine_failed
+from judge.errors import EngineError, JudgeError, MediaError
+from judge.pipeline import VIDEO_FAILED, engine_failed
 from judge.sources.sample import Sample
-from judge.types import InputError, Media, Stage, Verdict
+from judge.types import InputError, Media, Stage, Verdict, Versions
 
 _FAST: frozenset[Stage] = frozenset({"none", "relevance", "token_probability", "clip"})
 
@@ -70,12 +70,14 @@ class Judged:
     Attributes:
         rows: Duplicates come without their verdict.
         skipped: How many items were not judged because the run is to end.
+        versions: Of the verdicts, each once.
     """
 
     number: int
     rows: tuple[LabelRow, ...]
     skipped: int = 0
     fatal: InputError | None = None
+    versions: tuple[Versions, ...] = ()
 
 
 def as_input_error(error: JudgeError) -> InputError:
@@ -116,7 +118,7 @@ def judged_row(item: Item, verdict: Verdict) -> LabelRow:
             "violated": [rule.rule_id for rule in verdict.rules if rule.outcome == "violated"],
             "rules": rules,
             "escalated": is_escalated(verdict),
-            "error_code": "engine" if engine_failed(verdict) else "",
+            "error_code": _code(verdict),
             "prompt_tokens": verdict.usage.prompt_tokens,
             "completion_tokens": verdict.usage.completion_tokens,
             "verdict": verdict.model_dump_json(),
@@ -133,6 +135,13 @@ def copied_row(row: LabelRow, original: LabelRow) -> LabelRow:
 def is_escalated(verdict: Verdict) -> bool:
     """Whether a slow stage had a say."""
     return any(each.stage not in _FAST for rule in verdict.rules for each in rule.evidence)
+
+
+def _code(verdict: Verdict) -> str:
+    """Of what broke, if that is all that the verdict says."""
+    if not engine_failed(verdict):
+        return ""
+    return MediaError.code if VIDEO_FAILED in verdict.reason else EngineError.code
 
 
 _OF_VERDICT = (

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -135,12 +136,18 @@ class Parts:
             raise self._unreadable(span, error) from error
         return str(meta.get(_IDS, b"").decode())
 
+    def holds(self, index: int) -> bool:
+        """Whether the row is written."""
+        return self._span_of(index) is not None
+
     def row(self, index: int) -> LabelRow | None:
         """One row; None if it is not written."""
-        for span in self._spans:
-            if span.first <= index <= span.last:
-                return self.rows(span)[index - span.first]
-        return None
+        span = self._span_of(index)
+        return None if span is None else self.rows(span)[index - span.first]
+
+    def _span_of(self, index: int) -> Span | None:
+        place = bisect_right(self._spans, index, key=lambda span: span.first) - 1
+        return self._spans[place] if place >= 0 and index <= self._spans[place].last else None
 
     def _table(self, span: Span, columns: Sequence[str] | None):  # type: ignore[no-untyped-def]
         import pyarrow.parquet as pq  # noqa: PLC0415
