@@ -20,7 +20,8 @@ from judge.bulk.decoders import DecoderSpec
 from judge.bulk.item import Bundle, Judged, as_input_error
 from judge.bulk.judging import EngineDied, JudgingSpec, Labeller
 from judge.bulk.near import NearDuplicates
-from judge.bulk.plan import ReadPlan
+from judge.bulk.parts import Parts
+from judge.bulk.plan import Cluster, ReadPlan
 from judge.bulk.reader import read_bundles
 from judge.errors import EngineError, JudgeError
 from judge.types import InputError
@@ -30,27 +31,6 @@ if TYPE_CHECKING:
 
 _OBJECT_STORE_BYTES = 256 * 2**20
 _CELL = "bundle"
-_MEMORY_BYTES = 2**20
-"""What the reader is said to take: nothing is known before it has read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """How much of what.
-
-    Attributes:
-        address: Of a running cluster, or `auto`; None = one is started here, for this labelling alone.
-        judges: Actors with an engine each.
-        cpus: Logical CPUs of each judge, which are also the threads of its libraries.
-        gpus: GPUs of each judge; may be a share.
-        decoders: Actors that decode.
-    """
-
-    address: str | None = None
-    judges: int = 1
-    cpus: float = 1.0
-    gpus: float = 0.0
-    decoders: int = 1
 
 
 @dataclass(frozen=True)
@@ -59,7 +39,7 @@ class RayExecutor:
 
     judging: JudgingSpec
     decoder: DecoderSpec
-    cluster: Cluster = Cluster()
+    cluster: Cluster
     near: bool = False
     journal: Path | None = None
 
@@ -85,18 +65,16 @@ class RayExecutor:
 
     def _dataset(self, plan: ReadPlan, control: Control) -> ray.data.Dataset:
         import ray  # noqa: PLC0415
-        from ray.data import ActorPoolStrategy, DataContext, ExecutionResources  # noqa: PLC0415
+        from ray.data import ActorPoolStrategy, DataContext  # noqa: PLC0415
 
         context = DataContext.get_current()
         context.target_max_block_size = 1
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         context.execution_options.preserve_order = self.near
-        del ExecutionResources
         here = _on_this_node()
         data = ray.data.read_datasource(
-            _bundle_source(plan, control, Path.cwd()), override_num_blocks=1, concurrency=1,
-            ray_remote_args={"num_cpus": 0, **here},
+            _bundle_source(plan, control, Path.cwd()), override_num_blocks=1, concurrency=1, num_cpus=0, **here,
         )  # fmt: skip
         if not self.judging.takes_bytes:
             data = data.map(
@@ -105,7 +83,7 @@ class RayExecutor:
             )  # fmt: skip
             if self.near:
                 data = data.map(
-                    LookingBack, fn_constructor_args=(plan.parts,), num_cpus=0,
+                    LookingBack, fn_constructor_args=(plan,), num_cpus=0,
                     compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=1), **here,
                 )  # fmt: skip
         return data.map(
@@ -138,8 +116,8 @@ class Decoding(_Mapped):
 class LookingBack(_Mapped):
     """The one actor that knows every picture's hash."""
 
-    def __init__(self, parts: Path) -> None:
-        self.step = NearDuplicates(parts)
+    def __init__(self, plan: ReadPlan) -> None:
+        self.step = NearDuplicates(Parts(plan.parts, plan.written))
 
 
 class JudgingActor:

@@ -60,18 +60,22 @@ class LocalControl:
         self._under_way: dict[int, int] = {}
         self._attempts: Counter[int] = Counter()
         self._alone: Counter[int] = Counter()
+        self._passed = -1
         self._stopping = False
         self._dead = 0
         self._lock = threading.Lock()
 
     def may_read(self, number: int, n_bytes: int) -> MayRead:
         with self._lock:
+            if number <= self._passed:
+                return "go"  # a reader that was started again gives the same bundles again
             if self._stopping:
                 return "stop"
             full = len(self._under_way) >= self._most_bundles
             if full or (self._under_way and sum(self._under_way.values()) + n_bytes > self._most_bytes):
                 return "wait"
             self._under_way[number] = n_bytes
+            self._passed = number
             return "go"
 
     def is_stopping(self) -> bool:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from platform import node
@@ -151,7 +151,7 @@ class _Run:
         self._parts.clean()
         n_before, began = self._parts.n_rows, _now()
         control = self._executor.control()
-        arriving = self._executor.run(self._job.plan, control)
+        arriving = self._executor.run(replace(self._job.plan, written=tuple(self._parts.spans)), control)
         try:
             with _watched(control, self._ending, self._job.budget.seconds), _ended_early(arriving):
                 for judged in arriving:
@@ -162,6 +162,7 @@ class _Run:
             self._fatal = as_input_error(error)
         finally:
             self._assembler.flush()  # also of what a second Ctrl-C leaves
+        self._check_complete()
         why = self._why(n_before + self._counts.rows)
         outcome = Outcome(why, self._counts, n_before, time.monotonic() - self._started_s, self._fatal)
         self._finish(outcome, began)
@@ -204,6 +205,16 @@ class _Run:
             write_run(self._job.out / RUN_FILE, self._record)
         else:
             check_same_versions(found, judged.versions, self._job.out)
+
+    def _check_complete(self) -> None:
+        """A run that was not ended early leaves no gap; if one does, that is said instead of a wrong `complete`."""
+        if self._fatal is None and not self._ending.why:
+            spans = self._parts.spans
+            n_rows = spans[-1].last + 1 if spans else 0
+            missing = n_rows - self._parts.n_rows + self._assembler.n_waiting + self._skipped
+            if missing:
+                hint = "run the same command again: only they will be judged"
+                self._fatal = InputError(code="error", message=f"{missing} rows got lost on the way", hint=hint)
 
     def _why(self, n_rows: int) -> str:
         if self._fatal is not None:

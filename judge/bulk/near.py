@@ -5,9 +5,7 @@ The hash is of low frequencies (DCT of a 32 x 32 grey picture, 8 x 8 of it, each
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,15 +22,14 @@ class NearDuplicates:
     """A step from bundle to bundle, in the order of reading. Videos and animations are never near duplicates.
 
     Args:
-        parts: Folder of the rows that are written already.
+        written: The rows that are written already.
     """
 
-    def __init__(self, parts: Path) -> None:
+    def __init__(self, written: Parts) -> None:
         self._seen = SeenNear()
-        written = Parts(parts)
         for row in written.all_rows():
             if row.near_hash and row.duplicate_of is None:
-                self._seen.note(row.near_hash, row.key[:0], row.index)
+                self._seen.note(row.near_hash, "", row.index)
 
     def __call__(self, bundle: Bundle) -> Bundle:
         return replace(bundle, items=tuple(self._looked_up(item) for item in bundle.items))

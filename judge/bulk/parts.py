@@ -45,14 +45,16 @@ class Parts:
 
     Attributes:
         folder: Created when the first part is written.
+        known: What is taken for written, whatever else the folder holds by now; None = what it holds.
     """
 
     folder: Path
+    known: Sequence[Span] | None = None
     _recent: dict[Span, list[LabelRow]] = field(default_factory=dict)
 
     @cached_property
     def _spans(self) -> list[Span]:
-        return _listed(self.folder)
+        return _listed(self.folder) if self.known is None else list(self.known)
 
     @property
     def spans(self) -> Sequence[Span]:

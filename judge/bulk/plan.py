@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from judge.bulk.parts import Span
 from judge.media import Permissions
 from judge.sources.columns import Columns
 from judge.sources.open import open_source
@@ -58,7 +59,9 @@ class ReadPlan:
     """What the reader needs.
 
     Attributes:
-        parts: Folder of the rows that are written already: they are skipped, and their verdicts serve duplicates.
+        parts: Folder of the rows that are written.
+        written: Those that were when the run began: they are skipped, and their verdicts serve duplicates. A reader
+            that is started again must give the same bundles again, so this may not grow.
         bundle_rows: Rows that are decoded and judged together...
         bundle_bytes: ...fewer if their encoded media have so many bytes.
         duplicates: Whether the same media with the same text are judged once only.
@@ -69,7 +72,27 @@ class ReadPlan:
     selection: Selection
     permissions: Permissions
     parts: Path
+    written: tuple[Span, ...] = ()
     bundle_rows: int = 16
     bundle_bytes: int = 16 * 2**20
     duplicates: bool = True
     threads: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """How much of what.
+
+    Attributes:
+        address: Of a running cluster, or `auto`; None = one is started here, for this labelling alone.
+        judges: Actors with an engine each.
+        cpus: Logical CPUs of each judge, which are also the threads of its libraries.
+        gpus: GPUs of each judge; may be a share.
+        decoders: Actors that decode.
+    """
+
+    address: str | None = None
+    judges: int = 1
+    cpus: float = 1.0
+    gpus: float = 0.0
+    decoders: int = 1

@@ -68,7 +68,7 @@ class _Bundles:
     _bytes: int = 0
 
     def __iter__(self) -> Iterator[Bundle]:
-        parts = Parts(self.plan.parts)
+        parts = Parts(self.plan.parts, self.plan.written)
         seen = _written_keys(parts) if self.plan.duplicates else None
         for item in _fetched(_unwritten(self.plan, parts), self.plan):
             self._items.append(_once(item, seen))

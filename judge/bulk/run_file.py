@@ -8,6 +8,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, JsonValue, ValidationError
 
@@ -45,10 +46,10 @@ class JobRecord(Wire):
     """`name@version`."""
     constitution_digest: str
     """sha256 of its canonical form."""
-    endpoint: str = ""
-    """The service that judged; empty = this program did."""
+    judged_by: Literal["pipeline", "service"] = "pipeline"
+    """This program, or a service that it asked."""
     settings: Mapping[str, JsonValue] = Field(default_factory=dict)
-    """Every setting of the pipeline; empty with a service, whose own settings are not known here."""
+    """Every setting of the pipeline; of a service only the stages that it was asked for."""
 
 
 class Session(Wire):
