@@ -31,6 +31,8 @@ from judge.cli.explanation import print_explanation
 from judge.cli.files import write_text
 from judge.cli.fit_scan import EXAMPLES as FIT_SCAN_EXAMPLES
 from judge.cli.fit_scan import fit_scan
+from judge.cli.label import EXAMPLES as LABEL_EXAMPLES
+from judge.cli.label import label
 from judge.cli.models import models
 from judge.cli.options import EXIT_FAIL_ON, EXIT_SOME_FAILED, EXIT_USAGE, judge_settings
 from judge.cli.pipes import flush_pipes, watch_pipes
@@ -197,6 +199,7 @@ app.command(epilog=ABLATE_EXAMPLES)(ablate)
 app.command(epilog=BENCH_EXAMPLES)(bench)
 app.command(epilog=CALIBRATE_EXAMPLES)(calibrate)
 app.command(epilog=FIT_SCAN_EXAMPLES)(fit_scan)
+app.command(epilog=LABEL_EXAMPLES)(label)
 
 
 @app.command()
