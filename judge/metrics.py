@@ -84,6 +84,20 @@ def ece(harmful: Bools, scores: Floats, bins: int = 10) -> float:
     return float(sum(gaps))
 
 
+def reliability(harmful: Bools, scores: Floats, bins: int = 10) -> tuple[tuple[float, float, int], ...]:
+    """(mean score, share harmful, rows) of each equal-width bin that has rows, by rising score."""
+    place = np.minimum((scores * bins).astype(int), bins - 1)
+    return tuple(
+        (
+            round(float(scores[place == n].mean()), 4),
+            round(float(harmful[place == n].mean()), 4),
+            int((place == n).sum()),
+        )
+        for n in range(bins)
+        if (place == n).any()
+    )
+
+
 def balanced_accuracy(truth: Bools, said: Bools) -> float:
     """Mean of the shares of right answers among true and among false statements; nan for one class."""
     if truth.all() or not truth.any():

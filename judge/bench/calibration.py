@@ -17,7 +17,7 @@ from judge.calibrate import Design, Scored, SideFit, StageFit, fit_stages
 from judge.config import Calibrated, CalibratedSide, CalibratedStage, LabelledData, ScoreMap
 from judge.errors import ConfigError, JudgeError
 from judge.media import InlineMedia, Permissions, load_media
-from judge.metrics import Measured, bootstrap, ece
+from judge.metrics import Measured, bootstrap, ece, reliability
 from judge.pipeline import Judge
 from judge.score_map import fit_map
 from judge.sources.read import read_bytes
@@ -72,6 +72,8 @@ class Applied:
         covered: Media settled, of all that were judged.
         by_rules: Media that the rules alone decide, and those of them decided wrongly, for comparison.
         ece_before: Of verdict scores; `ece_after`: of calibrated ones. None without a map.
+        reliability_before: Mean score, share harmful and number of media in each tenth of the verdict scores;
+            `reliability_after`: of the calibrated ones.
     """
 
     name: str
@@ -81,6 +83,8 @@ class Applied:
     sides: tuple[SideResult, ...]
     ece_before: Measured | None
     ece_after: Measured | None
+    reliability_before: tuple[tuple[float, float, int], ...] = ()
+    reliability_after: tuple[tuple[float, float, int], ...] = ()
 
 
 async def judge_samples(
@@ -129,14 +133,18 @@ def measure(judged: JudgedSet, stages: Sequence[str]) -> Applied:
     sides: tuple[Side, ...] = ("unsafe", "safe")
     ruled = [(each.harmful, flag) for each in judged.items if (flag := _by_rules(each.verdict)) is not None]
     sound = [each for each in judged.items if each.scores[-1] is not None]
+    before = [each.verdict.score for each in sound]
+    after = [score for each in sound if (score := each.verdict.calibrated_score) is not None]
     return Applied(
         name=judged.name,
         n=len(judged.items),
         covered=sum(each.verdict.guarantee is not None for each in judged.items),
         by_rules=(len(ruled), sum(harmful != flag for harmful, flag in ruled)),
         sides=tuple(_side(judged.items, stage, side) for stage in stages for side in sides),
-        ece_before=_ece([each.verdict.score for each in sound], sound),
-        ece_after=_ece([score for each in sound if (score := each.verdict.calibrated_score) is not None], sound),
+        ece_before=_ece(before, sound),
+        ece_after=_ece(after, sound),
+        reliability_before=_reliability(before, sound),
+        reliability_after=_reliability(after, sound),
     )
 
 
@@ -236,6 +244,12 @@ def _side(judged: Sequence[Judged], stage: str, side: Side) -> SideResult:
     n, wrong = len(settled), sum(each.harmful != (side == "unsafe") for each in settled)
     low, high = (lower_bound(wrong, n, 0.975), upper_bound(wrong, n, 0.975)) if n else (0.0, 1.0)
     return SideResult(stage, side, n, wrong, low, high)
+
+
+def _reliability(scores: Sequence[float], judged: Sequence[Judged]) -> tuple[tuple[float, float, int], ...]:
+    if len(scores) != len(judged) or not scores:
+        return ()
+    return reliability(np.array([each.harmful for each in judged]), np.array(scores))
 
 
 def _ece(scores: Sequence[float], judged: Sequence[Judged]) -> Measured | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from judge import metrics
 from judge.bench.measures import Columns
 from judge.metrics import Bools, Floats
 
 Point = tuple[float, float]
 _MOST_POINTS = 300
-_BINS = 10
 
 
 def roc_curve(found: Columns) -> tuple[Point, ...]:
@@ -31,17 +31,7 @@ def pr_curve(found: Columns) -> tuple[Point, ...]:
 def reliability(found: Columns) -> tuple[tuple[float, float, int], ...]:
     """(mean score, share of harmful rows, rows) in each tenth of the scores that has rows."""
     kept = ~np.isnan(found.score)
-    score, harmful = found.score[kept], found.harmful[kept]
-    place = np.minimum((score * _BINS).astype(int), _BINS - 1)
-    return tuple(
-        (
-            round(float(score[place == n].mean()), 4),
-            round(float(harmful[place == n].mean()), 4),
-            int((place == n).sum()),
-        )
-        for n in range(_BINS)
-        if (place == n).any()
-    )
+    return metrics.reliability(found.harmful[kept], found.score[kept])
 
 
 def _along(found: Columns) -> tuple[Floats, Floats, Bools]:

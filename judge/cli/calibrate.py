@@ -22,6 +22,7 @@ from rich.table import Table
 
 from judge.assets import constitution_path
 from judge.bench.calibration import Applied, JudgedSet, SideResult, fit, judge_samples, measure
+from judge.bench.calibration_page import render_calibration
 from judge.calibrate import LEVELS, Design, SideFit, StageFit
 from judge.cli.files import write_text
 from judge.cli.options import EXIT_SOME_FAILED, judge_settings
@@ -43,7 +44,7 @@ Examples:
 
   judge stickers generate out/stickers --count 1000
 
-  judge calibrate stickers --root out/stickers --split calibration --test test --out calibrated.yaml
+  judge calibrate stickers --root out/stickers --split calibration --test test --out calibrated.yaml --report fit.html
 
   judge calibrate labelled.csv --constitution general --max-error 0.05 --confidence 0.95 --out calibrated.yaml
 
@@ -80,12 +81,14 @@ def calibrate(  # noqa: PLR0917  (one parameter per option)
     model: Annotated[Optional[str], typer.Option(help="Embedded name, folder, or Hugging Face id.")] = None,  # noqa: UP045
     device: Annotated[Optional[str], typer.Option(help="auto, cpu, cuda...")] = None,  # noqa: UP045
     config: Annotated[Optional[Path], typer.Option(help="YAML with every setting; what is written adds to it.")] = None,  # noqa: UP045
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    report: Annotated[Optional[Path], typer.Option(help="Write an HTML page: tests, errors, reliability.")] = None,  # noqa: UP045
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the files.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
 ) -> None:
     """Fit thresholds whose errors are bounded, with a stated confidence, on labelled pictures."""
-    if out.exists() and not force:
-        raise ConfigError(f"'{out}' exists already", hint="choose another name, or --force")
+    for path in (out, report):
+        if path is not None and path.exists() and not force:
+            raise ConfigError(f"'{path}' exists already", hint="choose another name, or --force")
     design = Design(max_error, confidence, _levels(levels), seed=seed)
     base = judge_settings(config, engine=engine, model=model, device=device).model_copy(update={"calibrated": None})
     base = StageChoice(
@@ -112,6 +115,8 @@ def calibrate(  # noqa: PLR0917  (one parameter per option)
     else:
         _print(fitted, fits, applied)
     write_text(out, _as_yaml(settings, fitted))
+    if report is not None:
+        write_text(report, render_calibration(fitted, fits, applied, judged.left_out))
     messages.print(f"written to {out}, for `judge score --config`", markup=False, soft_wrap=True)
     raise typer.Exit(EXIT_SOME_FAILED if judged.left_out else 0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def fitted(scenes: Path) -> tuple[Path, dict[str, object]]:
     out = scenes / "calibrated.yaml"
     said = judge(
         "calibrate", "stickers", "--root", str(scenes), "--split", "calibration", "--test", "test", *LOOSE,
-        "--out", str(out), "--json",
+        "--out", str(out), "--report", str(scenes / "fit.html"), "--json",
     )  # fmt: skip
     assert said.returncode == 0, said.stderr
     return out, json.loads(said.stdout)
@@ -55,6 +56,21 @@ def test_promised_and_measured_errors_stand_side_by_side(fitted: tuple[Path, dic
         assert side["low"] <= side["n_wrong"] / side["n"] <= side["high"]
         assert side["n_wrong"] / side["n"] <= 0.35
     assert applied["ece_after"]["value"] < applied["ece_before"]["value"]
+
+
+def test_the_page_shows_tests_errors_and_reliability_and_needs_nothing_else(
+    scenes: Path, fitted: tuple[Path, dict[str, object]]
+) -> None:
+    page = (scenes / "fit.html").read_text()
+    (applied,) = fitted[1]["applied"]  # type: ignore[misc]
+    tested = sum(len(side["tested"]) for stage in fitted[1]["tests"] for side in (stage["unsafe"], stage["safe"]))  # type: ignore[attr-defined]
+    assert page.count('<th scope="row">fast</th>') == tested + len(applied["sides"])
+    assert page.count("in use") == sum(
+        bool(side["chosen"]) for stage in fitted[1]["tests"] for side in stage.values() if isinstance(side, dict)
+    )  # type: ignore[attr-defined]
+    assert sum(row[2] for row in applied["reliability_before"]) == 80
+    assert "<svg" in page
+    assert not re.search(r"(src|href)=.(?!#|data:)", page)
 
 
 def test_verdicts_made_with_it_say_what_is_promised(scenes: Path, fitted: tuple[Path, dict[str, object]]) -> None:
