@@ -176,8 +176,9 @@ class _Judged:
 
 
 def _slice(name: str, found: Columns, options: Options) -> Slice:
-    answered = measure(everything, found, rounds=options.rounds, seed=options.seed)
-    wrong = measure(everything, found.as_wrong(), rounds=options.rounds, seed=options.seed)
+    wrong = answered = measure(everything, found, rounds=options.rounds, seed=options.seed)
+    if not found.is_whole:
+        wrong = measure(everything, found.as_wrong(), rounds=options.rounds, seed=options.seed)
     return Slice(
         name=name,
         n=len(found),
