@@ -206,9 +206,11 @@ async def _predict(
     samples: Sequence[Sample], plan: Plan, file: PredictionFile, retry_failed: bool, messages: Console
 ) -> None:
     done = file.done(retry_failed=retry_failed)
+    if done:
+        messages.print(f"{len(done)} predictions are there already", highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=messages, disable=not messages.is_terminal, transient=True) as progress:
-        task = progress.add_task("asking", total=len(samples))
+        task = progress.add_task("predictions", total=sum(len(plan.keys(each)) for each in samples))
         async for finished in predict(samples, plan, file, done):
             progress.update(task, completed=finished)
 
