@@ -176,8 +176,9 @@ class _Judged:
 
 
 def _slice(name: str, found: Columns, options: Options) -> Slice:
-    answered = measure(everything, found, rounds=options.rounds, seed=options.seed)
-    wrong = measure(everything, found.as_wrong(), rounds=options.rounds, seed=options.seed)
+    wrong = answered = measure(everything, found, rounds=options.rounds, seed=options.seed)
+    if not found.is_whole:
+        wrong = measure(everything, found.as_wrong(), rounds=options.rounds, seed=options.seed)
     return Slice(
         name=name,
         n=len(found),
@@ -257,10 +258,10 @@ def _notes(run: RunRecord, samples: Sequence[Sample], judged: Iterable[_Judged],
         kind = "harmful" if samples[0].harmful else "harmless"
         yield f"every sample is {kind}: what needs both kinds does not exist"
     for each in judged:
-        if each.left_out["no_category"] and not any(sample.harmful for sample in each.samples):
+        if each.left_out.total() > each.left_out["measured"] and not any(sample.harmful for sample in each.samples):
             yield (
-                f"no harmful sample counts for '{each.label}', because the data set does not say their kinds in common "
-                "names: --all-categories counts them all"
+                f"no harmful sample counts for '{each.label}': the data set does not say, in common names, that any shows "
+                "a kind of harm it was made for; --all-categories counts them all"
             )
         if each.missing:
             yield f"{each.missing} samples that count for '{each.label}' have not been asked about yet"

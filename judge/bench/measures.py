@@ -16,8 +16,8 @@ from judge.metrics import Bools, Floats, Measured
 
 ROUNDS = 400
 _BINS = 10
-_MOST_CELLS = 2_000_000
-"""Rows times resamples in memory at once."""
+_MOST_CELLS = 300_000
+"""Rows times resamples at once: what a processor keeps near."""
 _LOW_FPR = 0.01
 
 
@@ -41,6 +41,11 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.harmful)
+
+    @property
+    def is_whole(self) -> bool:
+        """Everything was answered, with a score."""
+        return bool(self.answered.all() and not np.isnan(self.score).any())
 
     def only(self, rows: Bools | NDArray[np.intp]) -> Columns:
         """Some of the rows; groups are numbered anew."""
@@ -104,8 +109,9 @@ def rankings(found: Columns, weights: Floats) -> Mapping[str, Floats]:
         return {name: np.full(len(weights), np.nan) for name in ("auroc", "ap", "tpr_at_1_fpr", "ece")}
     score, harmful = found.score[order], found.harmful[order]
     last = np.append(score[1:] != score[:-1], True)
-    hits = np.cumsum(weights[:, order] * harmful, axis=1)[:, last]
-    alarms = np.cumsum(weights[:, order] * ~harmful, axis=1)[:, last]
+    ordered = weights[:, order]
+    hits = np.cumsum(ordered * harmful, axis=1)[:, last]
+    alarms = np.cumsum(ordered, axis=1)[:, last] - hits
     all_hits, all_alarms = hits[:, -1], alarms[:, -1]
     new_hits, new_alarms = np.diff(hits, prepend=0.0, axis=1), np.diff(alarms, prepend=0.0, axis=1)
     above = (new_alarms * (hits - new_hits / 2)).sum(axis=1)
@@ -115,7 +121,7 @@ def rankings(found: Columns, weights: Floats) -> Mapping[str, Floats]:
         "auroc": _ratio(above, all_hits * all_alarms),
         "ap": _ratio((new_hits * precise).sum(axis=1), all_hits),
         "tpr_at_1_fpr": np.where(all_alarms > 0, _ratio(np.where(calm, hits, 0.0).max(axis=1), all_hits), np.nan),
-        "ece": _ece(score, harmful, weights[:, order]),
+        "ece": _ece(score, harmful, ordered),
     }
 
 

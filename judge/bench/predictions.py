@@ -7,13 +7,16 @@ sample, detector and perturbation; of several such lines the last counts.
 from __future__ import annotations
 
 import fcntl
+import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, TypeVar
 
 from pydantic import Field, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from judge.bench.detectors.base import DetectorInfo, Prediction
 from judge.errors import ConfigError
@@ -24,6 +27,7 @@ from judge.types import Modality, Probability, Usage, Wire
 RUN, SAMPLES, PREDICTIONS = "run.json", "samples.jsonl", "predictions.jsonl"
 _FORMAT = "visual-judge bench 1"
 
+Row = TypeVar("Row", bound=Wire)
 Key = tuple[str, str, str]
 """Sample, label of the detector, perturbation."""
 
@@ -143,7 +147,7 @@ class PredictionFile:
             self._lock()
             merged = _merged(folder, run)
             _drop_cut_line(folder / PREDICTIONS)
-            replace_text(folder / RUN, merged.model_dump_json(indent=1) + "\n")
+            replace_text(folder / RUN, to_json(merged, indent=1) + "\n")
         except BaseException:
             self._file.close()
             raise
@@ -177,7 +181,7 @@ class PredictionFile:
 
     def append(self, rows: Iterable[Predicted]) -> None:
         """Write lines through to the disk's cache: what was paid for is not lost when the process is killed."""
-        text = "".join(row.model_dump_json(exclude_defaults=True) + "\n" for row in rows)
+        text = "".join(to_json(row, exclude_defaults=True) + "\n" for row in rows)
         try:
             self._file.write(text.encode())
             self._file.flush()
@@ -194,7 +198,7 @@ def read_predictions(folder: Path) -> Iterator[Predicted]:
     path = folder / PREDICTIONS
     for number, line in _lines(path):
         try:
-            yield Predicted.model_validate_json(line)
+            yield from_json(Predicted, line)
         except ValidationError as error:
             raise _broken(path, number, error) from error
 
@@ -209,7 +213,7 @@ def read_run(folder: Path) -> RunRecord | None:
     if not path.is_file():
         return None
     try:
-        run = RunRecord.model_validate_json(path.read_bytes())
+        run = from_json(RunRecord, path.read_bytes())
     except (OSError, ValidationError) as error:
         raise ConfigError(f"'{path}' is no record of a benchmark run", hint="choose another --out") from error
     if run.format != _FORMAT:
@@ -223,7 +227,7 @@ def write_samples(folder: Path, samples: Sequence[Sample]) -> None:
     Raises:
         ConfigError: It cannot be written.
     """
-    replace_text(folder / SAMPLES, "".join(sample.model_dump_json() + "\n" for sample in samples))
+    replace_text(folder / SAMPLES, "".join(to_json(sample) + "\n" for sample in samples))
 
 
 def read_samples(folder: Path) -> list[Sample]:
@@ -235,10 +239,31 @@ def read_samples(folder: Path) -> list[Sample]:
     path, found = folder / SAMPLES, []
     for number, line in _lines(path):
         try:
-            found.append(Sample.model_validate_json(line))
+            found.append(from_json(Sample, line))
         except ValidationError as error:
             raise _broken(path, number, error) from error
     return found
+
+
+def to_json(value: Wire, *, indent: int | None = None, exclude_defaults: bool = False) -> str:
+    """Also of names of files that are no Unicode, whose bytes Python keeps as halves of surrogate pairs."""
+    try:
+        return value.model_dump_json(indent=indent, exclude_defaults=exclude_defaults)
+    except PydanticSerializationError:
+        plain = value.model_dump(mode="json", exclude_defaults=exclude_defaults)
+        return json.dumps(plain, indent=indent)
+
+
+def from_json(kind: type[Row], text: bytes) -> Row:
+    """What `to_json` wrote.
+
+    Raises:
+        ValidationError: It is something else.
+    """
+    if b"\\ud" in text.lower():
+        with suppress(ValueError):
+            return kind.model_validate(json.loads(text))
+    return kind.model_validate_json(text)
 
 
 def replace_text(path: Path, text: str) -> None:

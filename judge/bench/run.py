@@ -81,21 +81,22 @@ def with_labels(pairs: Iterable[tuple[str, Detector]]) -> dict[str, Detector]:
 async def predict(
     samples: Iterable[Sample], plan: Plan, file: PredictionFile, done: Collection[Key]
 ) -> AsyncIterator[int]:
-    """Ask for what is not `done` yet; gives the number of samples that are finished, after every batch.
+    """Ask for what is not `done` yet; gives the number of predictions that are there, after every call.
 
     Raises:
         ConfigError: The predictions cannot be written.
     """
     finished = 0
     for part, skipped in _parts(samples, plan, done):
-        finished += skipped
+        finished += skipped * len(plan.names) * len(plan.detectors)
         for name, perturbation in zip(plan.names, (None, *plan.perturbations), strict=True):
             pictures: dict[int, tuple[Media, ...]] = {}
             for label, detector in plan.detectors.items():
                 wanted = [each for each in part if (each.sample.id, label, name) not in done]
                 said = await _ask(detector, wanted, perturbation, pictures)
                 file.append(_row(each, label, name, answer) for each, answer in zip(wanted, said, strict=True))
-        finished += len(part)
+                finished += len(part)
+                yield finished
         yield finished
 
 

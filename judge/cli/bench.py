@@ -31,6 +31,7 @@ from judge.bench.predictions import (
     read_run,
     read_samples,
     replace_text,
+    to_json,
     write_samples,
 )
 from judge.bench.references import PUBLISHED
@@ -111,11 +112,11 @@ def bench(  # noqa: PLR0917  (one parameter per option)
             out=out, batch=batch, retry_failed=retry_failed, permissions=permissions, messages=messages,
         )  # fmt: skip
     result = _result(out, labels, options)
-    replace_text(out / RESULTS, result.model_dump_json(indent=1) + "\n")
+    replace_text(out / RESULTS, to_json(result, indent=1) + "\n")
     pictures = mistake_thumbnails(result, read_samples(out), permissions) if thumbnails else {}
     write_text(out / PAGE, render_bench(result, pictures))
     if as_json:
-        print(result.model_dump_json(indent=1))
+        print(to_json(result, indent=1))
     else:
         _print(result)
     messages.print(f"results: {out / RESULTS}, page: {out / PAGE}", markup=False, soft_wrap=True)
@@ -205,9 +206,11 @@ async def _predict(
     samples: Sequence[Sample], plan: Plan, file: PredictionFile, retry_failed: bool, messages: Console
 ) -> None:
     done = file.done(retry_failed=retry_failed)
+    if done:
+        messages.print(f"{len(done)} predictions are there already", highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=messages, disable=not messages.is_terminal, transient=True) as progress:
-        task = progress.add_task("asking", total=len(samples))
+        task = progress.add_task("predictions", total=sum(len(plan.keys(each)) for each in samples))
         async for finished in predict(samples, plan, file, done):
             progress.update(task, completed=finished)
 

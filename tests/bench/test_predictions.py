@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from judge.bench.predictions import (
     write_samples,
 )
 from judge.errors import ConfigError
+from judge.media import FileMedia
 from judge.sources.sample import NoMedia, Sample
 from judge.types import Usage
 
@@ -151,3 +153,14 @@ def test_samples_are_kept_with_where_they_lie(tmp_path: Path) -> None:
     samples = [Sample(id="a", locator=NoMedia(), modality="image", harmful=True, categories=("hate",), group="g")]
     write_samples(tmp_path, samples)
     assert read_samples(tmp_path) == samples
+
+
+def test_names_that_are_no_unicode(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(b"/set/\xff \xe4.png"))
+    strange = Sample(id=path.name, locator=FileMedia(path=path), modality="image", harmful=True, labels=("\\ud800",))
+    write_samples(tmp_path, [strange, strange])
+    assert read_samples(tmp_path) == [strange, strange]
+    with PredictionFile(tmp_path, run()) as file:
+        file.append([row(strange.id), row("\\udcff")])
+        assert (strange.id, "one", "") in file.done(retry_failed=False)
+    assert [each.sample for each in read_predictions(tmp_path)] == [strange.id, "\\udcff"]
