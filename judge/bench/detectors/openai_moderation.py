@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from judge import __version__
 from judge.bench.detectors.base import DetectorInfo, DetectorSettings, Prediction
-from judge.bench.detectors.common_names import COMMON, OPENAI
+from judge.bench.detectors.common_names import COMMON, ON_PICTURES, OPENAI
 from judge.bench.detectors.options import read_options
 from judge.bench.detectors.single_pictures import PICTURES, abstained, failed, highest, not_a_picture, pictures_of
 from judge.client.attempts import Attempts, Limits, refused
@@ -36,8 +36,6 @@ from judge.types import Frame, Media
 HOSTED = "https://api.openai.com/v1"
 _HOSTED_KEY = "OPENAI_API_KEY"
 _MODEL = "omni-moderation-latest"
-_ON_PICTURES = ("self-harm", "self-harm/intent", "self-harm/instructions", "sexual", "violence", "violence/graphic")
-"""What the hosted service scores on pictures; its other categories are for text."""
 _DECIDED_AT = 0.5
 _MAX_ANSWER_BYTES = 1 << 20
 _SHORTEST_SECRET = 6
@@ -221,7 +219,7 @@ class OpenAIModeration:
         return text.replace(key, "[hidden]") if len(key) >= _SHORTEST_SECRET else text
 
     def _describe(self, settings: DetectorSettings) -> DetectorInfo:
-        chosen = tuple(OPENAI) if self._options.categories == "all" else _ON_PICTURES
+        chosen = tuple(OPENAI) if self._options.categories == "all" else ON_PICTURES
         seen = {
             "package": __version__, "url": self._url, "model": self._model, "threshold": self._threshold,
             "options": self._options.model_dump(include={"categories", "send_text", "image_format", "max_frames"}),
