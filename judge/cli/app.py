@@ -27,6 +27,8 @@ from judge.cli.canary import canary_app
 from judge.cli.constitution import constitution_app
 from judge.cli.debate import debate_app
 from judge.cli.debate_examples import judged_examples
+from judge.cli.detectors import EXAMPLES as DETECTORS_EXAMPLES
+from judge.cli.detectors import detectors
 from judge.cli.explanation import print_explanation
 from judge.cli.files import write_text
 from judge.cli.fit_scan import EXAMPLES as FIT_SCAN_EXAMPLES
@@ -200,6 +202,7 @@ app.command(epilog=BENCH_EXAMPLES)(bench)
 app.command(epilog=CALIBRATE_EXAMPLES)(calibrate)
 app.command(epilog=FIT_SCAN_EXAMPLES)(fit_scan)
 app.command(epilog=LABEL_EXAMPLES)(label)
+app.command(epilog=DETECTORS_EXAMPLES)(detectors)
 
 
 @app.command()

@@ -28,6 +28,8 @@ OPENAI: Names = {
     "violence": ("violence",),
     "violence/graphic": ("shocking",),
 }
+ON_PICTURES = ("self-harm", "self-harm/intent", "self-harm/instructions", "sexual", "violence", "violence/graphic")
+"""What OpenAI's hosted service scores on pictures; its other categories are for text."""
 _UNSAFEBENCH: Names = {
     "Hate": ("hate",),
     "Harassment": ("harassment",),
@@ -50,8 +52,8 @@ _LLAVAGUARD: Names = {
     "O6": ("weapons", "drugs", "alcohol-tobacco"),
     "O7": ("self-harm",),
     "O8": ("animal-cruelty",),
+    "O9": ("shocking",),
 }
-"""O9 (disasters, emergencies) is of no common kind."""
 _COMMON: Names = {name: (name,) for name in COMMON}
 _WIDE = ("openai", "unsafebench", "llavaguard")
 _TABLES: Mapping[str, Names] = {
@@ -68,9 +70,10 @@ def kinds_of(category: PolicyCategory) -> tuple[Category, ...]:
     exact = _translated(category.mappings.get("common", ()), _COMMON)
     if exact:
         return _ordered(exact)
-    found = set(_COMMON.get(category.id, ()))
+    own = set(_COMMON.get(category.id, ()))
+    found = set(own)
     for taxonomy in _WIDE:
-        if taxonomy == "llavaguard" and found:
+        if taxonomy == "llavaguard" and own:
             continue  # the widest: O6 is weapons and drugs alike
         found |= _translated(category.mappings.get(taxonomy, ()), _TABLES[taxonomy])
     return _ordered(found or {"other"})

@@ -22,12 +22,12 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from judge import __version__
 from judge.bench.detectors.base import DetectorInfo, DetectorSettings, Prediction
-from judge.bench.detectors.common_names import COMMON, OPENAI
+from judge.bench.detectors.common_names import COMMON, ON_PICTURES, OPENAI
 from judge.bench.detectors.options import read_options
 from judge.bench.detectors.single_pictures import PICTURES, abstained, failed, highest, not_a_picture, pictures_of
 from judge.client.attempts import Attempts, Limits, refused
 from judge.client.connection import headers, service_url
-from judge.client.errors import ClientError, ServiceFailed, Unavailable, UnreadableAnswer
+from judge.client.errors import ClientError, Unavailable, UnreadableAnswer
 from judge.config import Settings
 from judge.errors import AnswerError, ConfigError, EngineError, JudgeError, MediaError
 from judge.sources.categories import Category
@@ -36,8 +36,6 @@ from judge.types import Frame, Media
 HOSTED = "https://api.openai.com/v1"
 _HOSTED_KEY = "OPENAI_API_KEY"
 _MODEL = "omni-moderation-latest"
-_ON_PICTURES = ("self-harm", "self-harm/intent", "self-harm/instructions", "sexual", "violence", "violence/graphic")
-"""What the hosted service scores on pictures; its other categories are for text."""
 _DECIDED_AT = 0.5
 _MAX_ANSWER_BYTES = 1 << 20
 _SHORTEST_SECRET = 6
@@ -180,11 +178,8 @@ class OpenAIModeration:
                 # Of the whole exchange: a server that drips byte by byte passes the time limits of single reads.
                 async with attempts.limiting():
                     return await self._try(http, body, attempts)
-            except ServiceFailed as error:
-                told = Unavailable(error.message, status=error.status, retry_after_s=error.retry_after_s)
-                await asyncio.sleep(attempts.pause_s(told))
             except ClientError as error:
-                await asyncio.sleep(attempts.pause_s(error))
+                await asyncio.sleep(attempts.pause_s(_may_go_better(error)))
 
     async def _try(self, http: httpx.AsyncClient, body: bytes, attempts: Attempts) -> bytes:
         kind = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
@@ -224,7 +219,7 @@ class OpenAIModeration:
         return text.replace(key, "[hidden]") if len(key) >= _SHORTEST_SECRET else text
 
     def _describe(self, settings: DetectorSettings) -> DetectorInfo:
-        chosen = tuple(OPENAI) if self._options.categories == "all" else _ON_PICTURES
+        chosen = tuple(OPENAI) if self._options.categories == "all" else ON_PICTURES
         seen = {
             "package": __version__, "url": self._url, "model": self._model, "threshold": self._threshold,
             "options": self._options.model_dump(include={"categories", "send_text", "image_format", "max_frames"}),
@@ -273,6 +268,13 @@ def _result(content: bytes) -> _Result:
     if len(answer.results) != 1:
         raise AnswerError(f"the service gave {len(answer.results)} results for one picture")
     return answer.results[0]
+
+
+def _may_go_better(error: ClientError) -> ClientError:
+    """Every 5xx of a stranger's service is tried again, not only those that ours means so."""
+    if error.status is None or error.status < 500:
+        return error
+    return Unavailable(error.message, hint=error.hint, status=error.status, retry_after_s=error.retry_after_s)
 
 
 def _by_kind(scores: Mapping[str, float]) -> dict[Category, float]:

@@ -45,7 +45,7 @@ _DIRECT = Thresholds(preset="none", accept=0.5, reject=0.5)
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class Parts:
     """What every one of our detectors is made of; the engines are the detector's to close."""
 
     settings: DetectorSettings
@@ -60,8 +60,8 @@ class _Ours(ABC):
 
     options: ClassVar[type[OursOptions]] = OursOptions
 
-    def __init__(self, parts: _Parts) -> None:
-        self._parts = parts
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
         self._threshold = parts.settings.threshold
         self._closed = False
 
@@ -78,7 +78,7 @@ class _Ours(ABC):
             config = cls._configured(config, options, engine)
             engines |= {name: build_engine(config.panel[name]) for name in _played(config)}
             panel = {name: each for name, each in engines.items() if name}
-            return cls(_Parts(settings, policy, config, engine, panel))
+            return cls(Parts(settings, policy, config, engine, panel))
         except JudgeError:
             for each in engines.values():
                 run_in_thread(each.close())
@@ -105,7 +105,7 @@ class _Ours(ABC):
         if self._closed:
             return
         self._closed = True
-        for engine in (self._parts.engine, *self._parts.panel.values()):
+        for engine in (self.parts.engine, *self.parts.panel.values()):
             await engine.close()
 
     async def _try(self, media: Sequence[Media]) -> list[Prediction]:
@@ -123,18 +123,18 @@ class _Ours(ABC):
         return [replace(each, model_s=each_s) for each in found]
 
     def _not_taken(self, media: Media) -> Prediction:
-        told = f"no rule of constitution '{self._parts.policy.name}' is about media of kind '{media.kind}'"
-        if media.kind == "text" and any("text" in rule.modalities for rule in self._parts.policy.rules):
-            told = f"model '{self._parts.engine.info.name}' does not judge text without a picture here"
+        told = f"no rule of constitution '{self.parts.policy.name}' is about media of kind '{media.kind}'"
+        if media.kind == "text" and any("text" in rule.modalities for rule in self.parts.policy.rules):
+            told = f"model '{self.parts.engine.info.name}' does not judge text without a picture here"
         return Prediction(None, None, reason=told)
 
     def _modalities(self, *, text: bool) -> frozenset[Modality]:
         """Those that the rules are about and the model can be asked about."""
-        kinds = {kind for rule in self._parts.policy.rules for kind in rule.modalities}
+        kinds = {kind for rule in self.parts.policy.rules for kind in rule.modalities}
         return frozenset(kinds if text else kinds - {"text"})
 
     def _describe(self, how: str, digests: Sequence[str], *, text: bool, threshold: float) -> DetectorInfo:
-        parts = self._parts
+        parts = self.parts
         modalities = self._modalities(text=text and parts.engine.capabilities.text_only)
         seen = {
             "detector": how, "package": __version__, "model": parts.engine.info.digest,
@@ -157,7 +157,7 @@ class _Ours(ABC):
 class Fast(_Ours):
     """One-token questions about preconditions, and nothing behind them."""
 
-    def __init__(self, parts: _Parts) -> None:
+    def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         self._judge = Judge(parts.engine, parts.policy, parts.config, panel=parts.panel)
         made, calibrated = self._judge.made_with, parts.config.calibrated
@@ -185,7 +185,7 @@ class Fast(_Ours):
             flagged, reason = verdict.score >= self._threshold, ""
         elif self._threshold is not None:
             flagged, reason = None, reason or "a question has no answer: the score cannot be relied on"
-        scores = common_scores(self._parts.policy, verdict.category_scores)
+        scores = common_scores(self.parts.policy, verdict.category_scores)
         return Prediction(verdict.score, flagged, scores, reason=reason, usage=verdict.usage)
 
 
@@ -203,7 +203,7 @@ class Full(Fast):
 class PolicyDirect(_Ours):
     """The baseline: all rules in one prompt, one question per frame, the highest probability counts."""
 
-    def __init__(self, parts: _Parts) -> None:
+    def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         style = parts.engine.info.question_format
         digests = [templates_digest(style), _DIRECT.digest, f"{parts.config.thresholds.min_mass!r}"]
@@ -218,9 +218,9 @@ class PolicyDirect(_Ours):
         return [await self._one(each) for each in media]
 
     async def _one(self, media: Media) -> Prediction:
-        rules = [rule for rule in self._parts.policy.rules if media.kind in rule.modalities]
+        rules = [rule for rule in self.parts.policy.rules if media.kind in rule.modalities]
         frames = await self._frames(media)
-        counting = MemoEngine(self._parts.engine)  # for this media alone, so that nothing is remembered for long
+        counting = MemoEngine(self.parts.engine)  # for this media alone, so that nothing is remembered for long
         evidence = await policy_direct(counting, rules, frames, self._thresholds)
         usage = counting.usage
         unread = next((each for each in evidence if each.readings is None), None)
@@ -238,10 +238,10 @@ class PolicyDirect(_Ours):
     async def _frames(self, media: Media) -> Sequence[Frame]:
         """Those that are judged; of a video, the first pass of its sampling strategy."""
         if media.video is not None:
-            return await Watcher(media.video, self._parts.config.video.sampling).first()
+            return await Watcher(media.video, self.parts.config.video.sampling).first()
         if not media.frames:
             raise MediaError(f"'{media.source}' has no picture")
-        return [media.frames[place] for place in sample_evenly(len(media.frames), self._parts.config.max_frames)]
+        return [media.frames[place] for place in sample_evenly(len(media.frames), self.parts.config.max_frames)]
 
 
 def _played(config: JudgeConfig) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ def base_config(settings: DetectorSettings, options: OursOptions) -> JudgeConfig
     """
     base = load_config(options.config) if options.config else JudgeConfig()
     thresholds = base.thresholds.model_copy(update={"preset": options.preset} if options.preset else {})
-    changed = {"engine": _engine(settings, options, base.engine), "thresholds": thresholds}
+    changed: dict[str, object] = {"engine": _engine(settings, options, base.engine), "thresholds": thresholds}
     if "batch" in settings.model_fields_set:
         changed["concurrency"] = settings.batch
     chosen = StageChoice(sampling=options.sampling, frames=options.frames)

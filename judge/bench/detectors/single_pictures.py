@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from judge.bench.detectors.base import Prediction
 from judge.errors import JudgeError, MediaError
 from judge.media.image import sample_evenly
-from judge.types import Frame, Media, Modality
+from judge.types import Frame, Media, Modality, Usage
 
 PICTURES: frozenset[Modality] = frozenset({"image"})
 _NOT_TAKEN = "it is {kind}, and this detector takes pictures and animations"
@@ -51,18 +51,25 @@ def failed(error: Exception) -> Prediction:
 
 
 def highest(predictions: Sequence[Prediction]) -> Prediction:
-    """Of the frames of one media, at least one: the highest score; without one frame's score there is none.
+    """Of the frames of one media, at least one: the highest score.
 
-    Usage, time and cost are those of all of them.
+    A flagged frame is enough, whatever became of the others. Without one, a frame that was not answered leaves the
+    whole unanswered. Usage, time and cost are those of all of them.
     """
-    usage = predictions[0].usage
-    for each in predictions[1:]:
-        usage += each.usage
-    missing = next((each for each in predictions if each.score is None), None)
-    chosen = missing or max(predictions, key=lambda each: (each.flagged is True, each.score or 0.0))
-    kinds = {} if missing else dict.fromkeys(kind for each in predictions for kind in each.category_scores)
+    open_one = next((each for each in predictions if each.flagged is None), None)
+    flagged = any(each.flagged for each in predictions)
+    silent = open_one if open_one is not None and not flagged else None
+    scores = [each.score for each in predictions if each.score is not None]
+    known = flagged or len(scores) == len(predictions)
+    kinds = dict.fromkeys(kind for each in predictions for kind in each.category_scores) if known else {}
+    costs = [each.cost_usd for each in predictions if each.cost_usd is not None]
     return Prediction(
-        chosen.score, chosen.flagged,
+        max(scores) if known else None,
+        None if silent else flagged,
         {kind: max(each.category_scores.get(kind, 0.0) for each in predictions) for kind in kinds},
-        reason=chosen.reason, failed=chosen.failed, usage=usage, model_s=sum(each.model_s for each in predictions),
-    )  # fmt: skip
+        reason=silent.reason if silent else "",
+        failed=silent.failed if silent else False,
+        usage=sum((each.usage for each in predictions), Usage()),
+        model_s=sum(each.model_s for each in predictions),
+        cost_usd=sum(costs) if costs else None,
+    )
