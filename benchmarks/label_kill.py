@@ -1,9 +1,9 @@
 """`judge label`, killed with -9 at random moments and resumed: no row lost, none twice, nothing written judged again.
 
-Two sources: the sticker test set, and a folder of hostile files among good ones. Each is labelled by the command itself,
-in a process of its own that is killed (SIGKILL) a random number of seconds after its start or a random number of
-judgements later, so that start-up, judging and writing are all hit. A last run ends the work. `--journal` has a line for
-every row before it is judged; no line may name a row that was written when its run began. The last line is one JSON
+Two sources: the sticker test set, and a folder of hostile files among good ones. Each is labelled by the command
+itself, in a process of its own that is killed (SIGKILL) a random number of seconds after its start or a random number
+of judgements later, so that start-up, judging and writing are all hit. A last run ends the work. `--journal` has a line
+for every row before it is judged; no line may name a row that was written when its run began. The last line is one JSON
 object; the exit code is 1 if anything was wrong.
 
     python benchmarks/label_kill.py
@@ -106,13 +106,15 @@ def add_hostile_files(folder: Path) -> None:
     files = {
         "a-empty.png": b"", "a-cut.png": good[: len(good) // 2], "b-noise.png": random.Random(1).randbytes(5000),
         "b-text.jpg": b"<html>not a picture</html>", "c-bomb.png": _bomb(), "c-twin.png": good, "d-twin.png": good,
-        "d-clip.mp4": b"\0\0\0\x18ftypmp42" + b"\0" * 400, "e-new\nline.png": good[:-20], "e-\U0001f52b.png": b"\x89PNG\r\n\x1a\n",
+        "d-clip.mp4": b"\0\0\0\x18ftypmp42" + b"\0" * 400,
+        "e-new\nline.png": good[:-20], "e-\U0001f52b.png": b"\x89PNG\r\n\x1a\n",
         "f-" + "x" * 200 + ".png": good + b"trailing", "g-gif.gif": b"GIF89a" + b"\xff" * 300,
     }  # fmt: skip
     for name, data in files.items():
         (folder / name).write_bytes(data)
     (folder / os.fsdecode(b"h-\xff\xfe.png")).write_bytes(b"no")
-    (folder / "i-loop.png").symlink_to(folder / "i-loop.png")
+    (folder / "i-loops").mkdir()
+    (folder / "i-loops" / "loop.png").symlink_to(folder / "i-loops" / "loop.png")
     (folder / "j-gone.png").symlink_to(folder / "nowhere.png")
     os.mkfifo(folder / "k-pipe.png")
     (folder / "l-folder.png").mkdir()
@@ -184,7 +186,7 @@ def run_and_kill(source: Path, out: Path, journal: Path, n_lines: int, after_s: 
 
 
 def journal_lines(journal: Path) -> list[int]:
-    """Indexes, in the order of judging. A line that was being written when it was killed counts, too, if it is whole."""
+    """Indexes, in the order of judging; a line that is not whole does not count."""
     if not journal.exists():
         return []
     lines = journal.read_text(encoding="utf-8").split("\n")[:-1]

@@ -9,6 +9,7 @@ import logging
 import os
 import pickle
 import signal
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -172,6 +173,9 @@ class RemoteControl:
     def begin_alone(self, index: int) -> int:
         return int(str(self._ask("begin_alone", index)))
 
+    def end_alone(self, index: int) -> None:
+        self._ask("end_alone", index)
+
     def engine_answers(self, answers: bool) -> bool:
         return bool(self._ask("engine_answers", answers))
 
@@ -203,7 +207,8 @@ def started(cluster: Cluster) -> Iterator[None]:
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
-        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, **_own(cluster))
+        with _quiet():
+            ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, **_own(cluster))
     except Exception as error:
         where = f"the Ray cluster '{cluster.address}' cannot be reached" if cluster.address else "Ray cannot be started"
         raise EngineError(f"{where}: {_first_line(error)}") from error
@@ -211,6 +216,20 @@ def started(cluster: Cluster) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what Ray's core writes to standard error by itself: that it was told to be quiet."""
+    sys.stderr.flush()
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 def _own(cluster: Cluster) -> dict[str, Any]:

@@ -209,8 +209,9 @@ class _Run:
             self._first = (time.monotonic(), self._counts.rows)
         if judged.fatal is not None:
             self._fatal = judged.fatal
-            self._ending.ask("error")
-            control.stop()
+            if judged.stops:
+                self._ending.ask("error")
+                control.stop()
         most = self._job.budget.tokens
         if most is not None and self._counts.tokens >= most:
             self._ending.ask("budget_tokens")
