@@ -43,6 +43,15 @@ def read_bundles(plan: ReadPlan, control: Control) -> Iterator[Bundle]:
         yield Bundle(bundles.number, (), fatal=as_input_error(broken))
 
 
+def anything_left(plan: ReadPlan) -> bool:
+    """Whether there is a row that is not written. No media is read.
+
+    Raises:
+        ConfigError: The source cannot be read, or is not the one that was labelled.
+    """
+    return next(_unwritten(plan, Parts(plan.parts, plan.written)), None) is not None
+
+
 def read_item(index: int, sample: Sample, permissions: Permissions) -> Item:
     """The row with its media, or with the reason why not."""
     item = Item(index, sample)

@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -30,6 +30,7 @@ from judge.bulk.judging import JudgingSpec, PipelineSpec
 from judge.bulk.local import LocalExecutor
 from judge.bulk.parts import Parts
 from judge.bulk.plan import Cluster, DecoderSpec, ReadPlan, Selection, SourceSpec
+from judge.bulk.reader import anything_left
 from judge.bulk.run_file import JobRecord, read_run
 from judge.cli.debate_examples import judged_examples
 from judge.cli.label_endpoint import EndpointSpec
@@ -206,8 +207,10 @@ class _Work:
     journal: Path | None
 
     def run(self, job: LabelJob, total: int | None, messages: Console) -> Outcome:
-        ending = Ending()
-        n_before = Parts(job.out / PARTS).n_rows
+        ending, parts = Ending(), Parts(job.out / PARTS)
+        n_before = parts.n_rows
+        if _is_done(job, parts):  # no engine is loaded for nothing
+            return run_job(job, LocalExecutor(self.judging), ending)
         bar = LabelProgress(messages, total, n_before)
         with self._executor(messages) as executor, _signals(ending, messages), bar as progress:
             return run_job(job, executor, ending, progress.update)
@@ -242,6 +245,13 @@ class _RayModule(Protocol):
 
     RayExecutor: Callable[[JudgingSpec, DecoderSpec, Cluster, bool, Path | None], Executor]
     started: Callable[[Cluster], AbstractContextManager[None]]
+
+
+def _is_done(job: LabelJob, parts: Parts) -> bool:
+    found = read_run(job.out / RUN_FILE)
+    if found is None or found.job != job.record or found.status not in ("complete", "limit"):
+        return False
+    return not anything_left(replace(job.plan, written=tuple(parts.spans)))
 
 
 def _absolute(source: str) -> str:
