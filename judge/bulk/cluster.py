@@ -9,24 +9,25 @@ import logging
 import os
 import pickle
 import signal
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from judge.bulk.control import Control, LocalControl, MayRead
-from judge.bulk.decoders import DecoderSpec
 from judge.bulk.item import Bundle, Judged, as_input_error
 from judge.bulk.judging import EngineDied, JudgingSpec, Labeller
 from judge.bulk.near import NearDuplicates
 from judge.bulk.parts import Parts
-from judge.bulk.plan import Cluster, ReadPlan
+from judge.bulk.plan import Cluster, DecoderSpec, ReadPlan
 from judge.bulk.reader import read_bundles
 from judge.errors import EngineError, JudgeError
 from judge.types import InputError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import ray.data
 
 _OBJECT_STORE_BYTES = 256 * 2**20
@@ -60,7 +61,8 @@ class RayExecutor:
     def _stream(self, plan: ReadPlan, control: Control) -> Iterator[bytes]:
         data = self._dataset(plan, control)
         for batch in data.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow"):
-            for cell in batch.column(_CELL):
+            cells: pa.ChunkedArray = batch.column(_CELL)  # type: ignore[union-attr]
+            for cell in cells:
                 yield cell.as_py()
 
     def _dataset(self, plan: ReadPlan, control: Control) -> ray.data.Dataset:
@@ -73,21 +75,24 @@ class RayExecutor:
         context.print_on_execution_start = False
         context.execution_options.preserve_order = self.near
         here = _on_this_node()
-        data = ray.data.read_datasource(
+        data: ray.data.Dataset = ray.data.read_datasource(
             _bundle_source(plan, control, Path.cwd()), override_num_blocks=1, concurrency=1, num_cpus=0, **here,
         )  # fmt: skip
         if not self.judging.takes_bytes:
             data = data.map(
-                Decoding, fn_constructor_args=(self.decoder,), num_cpus=0.5,
+                Decoding,  # type: ignore[arg-type]
+                fn_constructor_args=(self.decoder,), num_cpus=0.5,
                 compute=ActorPoolStrategy(size=self.cluster.decoders, max_tasks_in_flight_per_actor=2),
             )  # fmt: skip
             if self.near:
                 data = data.map(
-                    LookingBack, fn_constructor_args=(plan,), num_cpus=0,
-                    compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=1), **here,
+                    LookingBack,  # type: ignore[arg-type]
+                fn_constructor_args=(plan,), num_cpus=0,
+                    compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=1), ray_remote_args_fn=lambda: here,
                 )  # fmt: skip
         return data.map(
-            JudgingActor, fn_constructor_args=(self.judging, control, self.journal),
+            JudgingActor,  # type: ignore[arg-type]
+            fn_constructor_args=(self.judging, control, self.journal),
             num_cpus=self.cluster.cpus, num_gpus=self.cluster.gpus,
             compute=ActorPoolStrategy(size=self.cluster.judges, max_tasks_in_flight_per_actor=2),
         )  # fmt: skip
@@ -168,6 +173,9 @@ class RemoteControl:
     def begin_alone(self, index: int) -> int:
         return int(str(self._ask("begin_alone", index)))
 
+    def end_alone(self, index: int) -> None:
+        self._ask("end_alone", index)
+
     def engine_answers(self, answers: bool) -> bool:
         return bool(self._ask("engine_answers", answers))
 
@@ -193,11 +201,14 @@ def started(cluster: Cluster) -> Iterator[None]:
     # The cluster started here listens on this machine only. One of your own keeps the token authentication of Ray 2.60.
     if cluster.address is None:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what matters is raised, or a row
     import ray  # noqa: PLC0415
+    import ray.data  # noqa: PLC0415  (it sets up its log)
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
-        ray.init(address=cluster.address, log_to_driver=False, logging_level="error", **_own(cluster))
+        with _quiet():
+            ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, **_own(cluster))
     except Exception as error:
         where = f"the Ray cluster '{cluster.address}' cannot be reached" if cluster.address else "Ray cannot be started"
         raise EngineError(f"{where}: {_first_line(error)}") from error
@@ -207,7 +218,21 @@ def started(cluster: Cluster) -> Iterator[None]:
         ray.shutdown()
 
 
-def _own(cluster: Cluster) -> dict[str, object]:
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what Ray's core writes to standard error by itself: that it was told to be quiet."""
+    sys.stderr.flush()
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
+def _own(cluster: Cluster) -> dict[str, Any]:
     if cluster.address is not None:
         return {}
     needed = cluster.judges * cluster.cpus + 0.5 * cluster.decoders + 1
@@ -231,7 +256,7 @@ def _bundle_source(plan: ReadPlan, control: Control, folder: Path) -> ray.data.D
         for bundle in read_bundles(plan, control):
             yield pa.table({_CELL: pa.array([pickle.dumps(bundle, 5)], type=pa.large_binary())})
 
-    class BundleSource(Datasource):  # type: ignore[misc]
+    class BundleSource(Datasource):
         def estimate_inmemory_data_size(self) -> int | None:
             return None
 
@@ -239,10 +264,10 @@ def _bundle_source(plan: ReadPlan, control: Control, folder: Path) -> ray.data.D
             unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
             return [ReadTask(read, unknown)]
 
-    return BundleSource()
+    return BundleSource()  # type: ignore[no-untyped-call]
 
 
-def _on_this_node() -> dict[str, object]:
+def _on_this_node() -> dict[str, Any]:
     """What must run where the files are."""
     import ray  # noqa: PLC0415
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415

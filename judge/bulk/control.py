@@ -30,7 +30,11 @@ class Control(Protocol):
         ...
 
     def begin_alone(self, index: int) -> int:
-        """The same of one row that is judged alone."""
+        """The same of one row that is judged alone, counting what did not come to its end."""
+        ...
+
+    def end_alone(self, index: int) -> None:
+        """It did."""
         ...
 
     def engine_answers(self, answers: bool) -> bool:
@@ -90,6 +94,10 @@ class LocalControl:
         with self._lock:
             self._alone[index] += 1
             return self._alone[index]
+
+    def end_alone(self, index: int) -> None:
+        with self._lock:
+            self._alone[index] -= 1
 
     def engine_answers(self, answers: bool) -> bool:
         with self._lock:

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooSlow
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from pebble import ProcessExpired, ProcessPool
 
 from judge.bulk.item import Bundle, Item
 from judge.config import DecodingSettings
@@ -25,24 +27,8 @@ MOST_PASSED_ON_BYTES = 12 * 2**20
 """Pixels of one picture that are passed on."""
 
 
-@dataclass(frozen=True, slots=True)
-class DecoderSpec:
-    """How to start one.
-
-    Attributes:
-        limits: Memory and seconds for one picture.
-        processes: Pictures decoded at the same time.
-    """
-
-    limits: DecodingSettings
-    processes: int = 1
-
-    def start(self) -> PictureDecoder:
-        return PictureDecoder(self.limits, self.processes)
-
-
 class PictureDecoder:
-    """A step from bundle to bundle; see `DecoderSpec`."""
+    """A step from bundle to bundle; see `judge.bulk.plan.DecoderSpec`."""
 
     def __init__(self, limits: DecodingSettings, processes: int = 1) -> None:
         self._limits = limits
@@ -56,7 +42,7 @@ class PictureDecoder:
         return replace(bundle, items=tuple(self._end(item, future) for item, future in begun))
 
     def close(self) -> None:
-        self._pool.stop()
+        self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 
     def _begin(self, item: Item) -> Future[Media | None] | None:
@@ -68,8 +54,6 @@ class PictureDecoder:
         return decoding
 
     def _end(self, item: Item, decoding: Future[Media | None] | None) -> Item:
-        from pebble import ProcessExpired  # noqa: PLC0415
-
         if decoding is None:
             return item
         named = f"'{item.sample.id}'"
@@ -86,9 +70,7 @@ class PictureDecoder:
             return item.failed(MediaError(f"{named}: the decoder crashed", hint="the file is damaged, or too large"))
         return item if media is None else replace(item, data=None, media=media)
 
-    def _new_pool(self):  # type: ignore[no-untyped-def]
-        from pebble import ProcessPool  # noqa: PLC0415
-
+    def _new_pool(self) -> ProcessPool:
         return ProcessPool(
             max_workers=self._processes,
             context=multiprocessing.get_context("spawn"),  # a fork would copy locks that other threads hold

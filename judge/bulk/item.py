@@ -70,6 +70,8 @@ class Judged:
     Attributes:
         rows: Duplicates come without their verdict.
         skipped: How many items were not judged because the run is to end.
+        fatal: What ends the run.
+        stops: At once; else when what is under way is judged.
         versions: Of the verdicts, each once.
     """
 
@@ -77,6 +79,7 @@ class Judged:
     rows: tuple[LabelRow, ...]
     skipped: int = 0
     fatal: InputError | None = None
+    stops: bool = True
     versions: tuple[Versions, ...] = ()
 
 

@@ -102,6 +102,8 @@ class Outcome:
     Attributes:
         why: `complete`, `limit`, or why it ended early.
         added: By this run.
+        start_s: Until the first rows had come: starting everything, and judging them.
+        judging_s: From then on, for `rows_after`.
         n_before: Rows that were written before.
         error: What ended it, if something went wrong.
     """
@@ -109,8 +111,15 @@ class Outcome:
     why: str
     added: Counts
     n_before: int
+    start_s: float
     judging_s: float
+    rows_after: int
     error: InputError | None = None
+
+    @property
+    def rows_per_s(self) -> float:
+        """Without the start-up; 0 if there was too little."""
+        return self.rows_after / self.judging_s if self.judging_s > 0 else 0.0
 
     @property
     def is_complete(self) -> bool:
@@ -145,6 +154,7 @@ class _Run:
         self._record = self._open_record()
         self._fatal: InputError | None = None
         self._started_s = time.monotonic()
+        self._first: tuple[float, int] | None = None
         self._skipped = 0
 
     def run(self) -> Outcome:
@@ -164,9 +174,17 @@ class _Run:
             self._assembler.flush()  # also of what a second Ctrl-C leaves
         self._check_complete()
         why = self._why(n_before + self._counts.rows)
-        outcome = Outcome(why, self._counts, n_before, time.monotonic() - self._started_s, self._fatal)
+        outcome = self._outcome(why, n_before)
         self._finish(outcome, began)
         return outcome
+
+    def _outcome(self, why: str, n_before: int) -> Outcome:
+        now_s = time.monotonic()
+        first_s, first_rows = self._first or (now_s, self._counts.rows)
+        return Outcome(
+            why, self._counts, n_before, first_s - self._started_s, now_s - first_s, self._counts.rows - first_rows,
+            self._fatal,
+        )  # fmt: skip
 
     def _open_record(self) -> RunRecord:
         path = self._job.out / RUN_FILE
@@ -187,10 +205,13 @@ class _Run:
         complete = self._assembler.add(judged.rows)
         self._skipped += judged.skipped
         self._counts.add(complete)
+        if self._first is None and complete:
+            self._first = (time.monotonic(), self._counts.rows)
         if judged.fatal is not None:
             self._fatal = judged.fatal
-            self._ending.ask("error")
-            control.stop()
+            if judged.stops:
+                self._ending.ask("error")
+                control.stop()
         most = self._job.budget.tokens
         if most is not None and self._counts.tokens >= most:
             self._ending.ask("budget_tokens")

@@ -155,7 +155,7 @@ class Labeller:
     def __call__(self, bundle: Bundle) -> Judged:
         """Raises `EngineDied`."""
         if bundle.fatal is not None:
-            return Judged(bundle.number, (), fatal=bundle.fatal)
+            return Judged(bundle.number, (), fatal=bundle.fatal, stops=False)
         waiting = [item for item in bundle.items if item.waits]
         rows = [unjudged_row(item) for item in bundle.items if not item.waits]
         answers: list[tuple[Item, Answer]] = []
@@ -188,6 +188,7 @@ class Labeller:
                 found.append((item, killed))
             else:
                 found += self._together([item])
+                self._control.end_alone(item.index)
         return found
 
     def _ask(self, items: Sequence[Item]) -> list[Answer]:

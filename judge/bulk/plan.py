@@ -7,13 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from judge.bulk.parts import Span
+from judge.config import DecodingSettings
 from judge.media import Permissions
 from judge.sources.columns import Columns
 from judge.sources.open import open_source
 from judge.sources.sample import Sample
 from judge.sources.stream import SampleStream
+
+if TYPE_CHECKING:
+    from judge.bulk.decoders import PictureDecoder
 
 _GUESSED = Columns()
 
@@ -96,3 +101,21 @@ class Cluster:
     cpus: float = 1.0
     gpus: float = 0.0
     decoders: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderSpec:
+    """How to start a decoder of pictures.
+
+    Attributes:
+        limits: Memory and seconds for one picture.
+        processes: Pictures decoded at the same time.
+    """
+
+    limits: DecodingSettings
+    processes: int = 1
+
+    def start(self) -> PictureDecoder:
+        from judge.bulk.decoders import PictureDecoder  # noqa: PLC0415  (needs pebble)
+
+        return PictureDecoder(self.limits, self.processes)

@@ -43,6 +43,15 @@ def read_bundles(plan: ReadPlan, control: Control) -> Iterator[Bundle]:
         yield Bundle(bundles.number, (), fatal=as_input_error(broken))
 
 
+def anything_left(plan: ReadPlan) -> bool:
+    """Whether there is a row that is not written. No media is read.
+
+    Raises:
+        ConfigError: The source cannot be read, or is not the one that was labelled.
+    """
+    return next(_unwritten(plan, Parts(plan.parts, plan.written)), None) is not None
+
+
 def read_item(index: int, sample: Sample, permissions: Permissions) -> Item:
     """The row with its media, or with the reason why not."""
     item = Item(index, sample)
@@ -70,13 +79,19 @@ class _Bundles:
     def __iter__(self) -> Iterator[Bundle]:
         parts = Parts(self.plan.parts, self.plan.written)
         seen = _written_keys(parts) if self.plan.duplicates else None
+        broken: Exception | None = None
         for item in _fetched(_unwritten(self.plan, parts), self.plan):
+            if isinstance(item, Exception):
+                broken = item
+                break
             self._items.append(_once(item, seen))
             self._bytes += len(self._items[-1].data or b"")
             if len(self._items) >= self.plan.bundle_rows or self._bytes >= self.plan.bundle_bytes:
                 yield self._cut()
         if self._items:
             yield self._cut()
+        if broken is not None:
+            raise broken
 
     def _cut(self) -> Bundle:
         bundle = Bundle(self.number, tuple(self._items), self._bytes)
@@ -131,17 +146,23 @@ def _check_same(plan: ReadPlan, parts: Parts, span: Span, ids: list[str]) -> Non
         )
 
 
-def _fetched(rows: Iterator[tuple[int, Sample]], plan: ReadPlan) -> Iterator[Item]:
-    """In order; the media of the next rows are read meanwhile."""
+def _fetched(rows: Iterator[tuple[int, Sample]], plan: ReadPlan) -> Iterator[Item | Exception]:
+    """In order; the media of the next rows are read meanwhile. What ends the source comes last, behind its rows."""
     ahead: deque[Future[Item]] = deque()
     pool = ThreadPoolExecutor(plan.threads, thread_name_prefix="reader")
     try:
-        for index, sample in rows:
-            ahead.append(pool.submit(read_item, index, sample, plan.permissions))
-            if len(ahead) > plan.threads * _LOOKED_AHEAD:
-                yield ahead.popleft().result()
+        broken: Exception | None = None
+        try:
+            for index, sample in rows:
+                ahead.append(pool.submit(read_item, index, sample, plan.permissions))
+                if len(ahead) > plan.threads * _LOOKED_AHEAD:
+                    yield ahead.popleft().result()
+        except Exception as error:
+            broken = error
         while ahead:
             yield ahead.popleft().result()
+        if broken is not None:
+            yield broken
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

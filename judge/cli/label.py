@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -23,14 +23,14 @@ from pydantic import JsonValue
 from rich.console import Console
 
 from judge.assets import constitution_names, constitution_path
-from judge.bulk.decoders import DecoderSpec
 from judge.bulk.estimate import Estimate, estimate
 from judge.bulk.exports.export import Export, export_all
 from judge.bulk.job import PARTS, RUN_FILE, Budget, Ending, Executor, LabelJob, Outcome, run_job
 from judge.bulk.judging import JudgingSpec, PipelineSpec
 from judge.bulk.local import LocalExecutor
 from judge.bulk.parts import Parts
-from judge.bulk.plan import Cluster, ReadPlan, Selection, SourceSpec
+from judge.bulk.plan import Cluster, DecoderSpec, ReadPlan, Selection, SourceSpec
+from judge.bulk.reader import anything_left
 from judge.bulk.run_file import JobRecord, read_run
 from judge.cli.debate_examples import judged_examples
 from judge.cli.label_endpoint import EndpointSpec
@@ -159,7 +159,13 @@ def label(  # noqa: PLR0917  (one parameter per option)
         judged_by="service" if endpoint else "pipeline", settings=_recorded(settings, stages, endpoint),
     )  # fmt: skip
     cluster = _cluster(address, concurrency, cpus, gpus, decoders)
-    work = _Work(judging, DecoderSpec(settings.video.decoding), cluster, duplicates is Duplicates.near, journal)
+    work = _Work(
+        judging,
+        DecoderSpec(settings.video.decoding),
+        cluster,
+        duplicates is Duplicates.near,
+        journal and journal.absolute(),
+    )
     if _is_embedded(settings) and endpoint is None and model is None:
         messages.print(f"note: {_EMBEDDED}", style="yellow")
     if dry_run:
@@ -201,11 +207,13 @@ class _Work:
     journal: Path | None
 
     def run(self, job: LabelJob, total: int | None, messages: Console) -> Outcome:
-        ending = Ending()
-        n_before = Parts(job.out / PARTS).n_rows
-        with self._executor(messages) as executor, _signals(ending, messages):
-            with LabelProgress(messages, total, n_before) as progress:
-                return run_job(job, executor, ending, progress.update)
+        ending, parts = Ending(), Parts(job.out / PARTS)
+        n_before = parts.n_rows
+        if _is_done(job, parts):  # no engine is loaded for nothing
+            return run_job(job, LocalExecutor(self.judging), ending)
+        bar = LabelProgress(messages, total, n_before)
+        with self._executor(messages) as executor, _signals(ending, messages), bar as progress:
+            return run_job(job, executor, ending, progress.update)
 
     def estimate(self, plan: ReadPlan) -> Estimate:
         n_written = Parts(plan.parts).n_rows
@@ -226,7 +234,7 @@ class _Work:
         if self.judging.takes_bytes:
             yield LocalExecutor(self.judging, workers=self.cluster.judges, journal=self.journal)
             return
-        ray: _RayModule = import_module("judge.bulk.cluster")  # type: ignore[assignment]
+        ray: _RayModule = import_module("judge.bulk.cluster")
         messages.print("starting Ray and the engines...", style="dim")
         with ray.started(self.cluster):
             yield ray.RayExecutor(self.judging, self.decoder, self.cluster, self.near, self.journal)
@@ -237,6 +245,13 @@ class _RayModule(Protocol):
 
     RayExecutor: Callable[[JudgingSpec, DecoderSpec, Cluster, bool, Path | None], Executor]
     started: Callable[[Cluster], AbstractContextManager[None]]
+
+
+def _is_done(job: LabelJob, parts: Parts) -> bool:
+    found = read_run(job.out / RUN_FILE)
+    if found is None or found.job != job.record or found.status not in ("complete", "limit"):
+        return False
+    return not anything_left(replace(job.plan, written=tuple(parts.spans)))
 
 
 def _absolute(source: str) -> str:

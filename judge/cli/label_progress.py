@@ -84,11 +84,11 @@ def print_estimate(console: Console, found: Estimate, price: float | None) -> No
 def print_outcome(out: Path, outcome: Outcome, written: Sequence[Path], messages: Console, *, as_json: bool) -> None:
     """For people on standard error, or one JSON object on standard output."""
     counts = outcome.added
-    rate = counts.rows / outcome.judging_s if outcome.judging_s and counts.rows else 0.0
     if as_json:
         shown = {
             "out": str(out), "why": outcome.why, "rows_before": outcome.n_before, **counts.as_json(),
-            "seconds": round(outcome.judging_s, 3), "rows_per_second": round(rate, 3),
+            "start_seconds": round(outcome.start_s, 3), "judging_seconds": round(outcome.judging_s, 3),
+            "rows_per_second": round(outcome.rows_per_s, 3),
             "exports": [str(path) for path in written],
         }  # fmt: skip
         print(json.dumps(shown, indent=1))
@@ -96,9 +96,14 @@ def print_outcome(out: Path, outcome: Outcome, written: Sequence[Path], messages
     before = f", {outcome.n_before:,} before" if outcome.n_before else ""
     messages.print(f"{out}: {counts.rows:,} rows written{before}; {_ENDED[outcome.why]}", markup=False, soft_wrap=True)
     if counts.rows:
-        messages.print(f"  {said_of(counts)}; {rate:.1f} rows a second", markup=False, soft_wrap=True)
+        messages.print(f"  {said_of(counts)}; {_rate(outcome)}", markup=False, soft_wrap=True)
     for path in written:
         messages.print(f"  {path}", markup=False, soft_wrap=True)
+
+
+def _rate(outcome: Outcome) -> str:
+    started = f"the first rows after {duration(outcome.start_s)}"
+    return f"{started}, then {outcome.rows_per_s:.1f} rows a second" if outcome.rows_after else started
 
 
 def duration(seconds: float) -> str:

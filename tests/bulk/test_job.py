@@ -250,10 +250,12 @@ def test_rows_added_to_the_end_are_labelled(tmp_path: Path) -> None:
 
 def test_a_table_that_is_broken_in_its_midst_keeps_the_rows_before(tmp_path: Path) -> None:
     source = pictures(tmp_path / "in", range(3))
-    table = source / "rows.jsonl"
-    table.write_text('{"path": "0000.png"}\n{"path": "0001.png"}\n{"path": \n{"path": "0002.png"}\n')
+    table = source / "rows.csv"
+    table.write_text('path\n0000.png\n0001.png\n"0002.png\n')
     outcome = label(job(tmp_path / "out", table), Counting())
     assert outcome.why == "error"
+    assert outcome.error is not None
+    assert "breaks off at line" in outcome.error.message
     assert [row.decision for row in rows(tmp_path / "out")] == ["unsafe", "unsafe"]
 
 

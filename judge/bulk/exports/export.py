@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 
 from judge.bulk.exports.croissant import write_croissant
-from judge.bulk.exports.hugging_face import write_data_set
 from judge.bulk.exports.label_studio import write_tasks
 from judge.bulk.exports.rows import write_jsonl, write_parquet
 from judge.bulk.exports.vhd11k import write_annotations
@@ -38,12 +38,18 @@ class _Kind:
     write: Writer
 
 
+def _hugging_face(parts: Parts, record: RunRecord, path: Path) -> None:
+    """Imported by name: the command line itself needs no `datasets`."""
+    write: Writer = import_module("judge.bulk.exports.hugging_face").write_data_set
+    write(parts, record, path)
+
+
 _KINDS: Mapping[Export, Sequence[_Kind]] = {
     Export.jsonl: (_Kind("labels.jsonl", write_jsonl),),
     Export.parquet: (_Kind("labels.parquet", write_parquet),),
     Export.vhd11k: (_Kind("vhd11k", write_annotations),),
     Export.label_studio: (_Kind("label-studio", write_tasks),),
-    Export.hf: (_Kind("hf", write_data_set),),
+    Export.hf: (_Kind("hf", _hugging_face),),
     Export.croissant: (_Kind("labels.parquet", write_parquet), _Kind("croissant.json", write_croissant)),
 }
 

@@ -10,15 +10,12 @@ from judge.bulk.parts import Parts
 from judge.bulk.row import LabelRow
 from judge.bulk.run_file import RunRecord
 from judge.bulk.schema import label_schema
-from judge.errors import ConfigError
+from judge.sources.needs import need
 
 
 def write_data_set(parts: Parts, _: RunRecord, folder: Path) -> None:
     """Raises `ConfigError` if the package `datasets` is missing."""
-    try:
-        import datasets  # noqa: PLC0415
-    except ImportError as error:
-        raise ConfigError("the package 'datasets' is missing", hint="pip install 'visual-judge[bench]'") from error
+    datasets = need("datasets", "a Hugging Face data set")
     import pyarrow as pa  # noqa: PLC0415
 
     pair = pa.list_(pa.struct([("category", pa.string()), ("score", pa.float64())]))

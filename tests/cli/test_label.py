@@ -1,0 +1,180 @@
+"""`judge label`: the command itself, over Ray with the embedded model, through a service, interrupted and killed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from judge.assets import sample_media_path
+from judge.bulk.parts import Parts
+from judge.bulk.row import LabelRow
+from tests.bulk.making import pictures
+from tests.cli.running import judge
+from tests.serve.gateways import context, embedded_service
+from tests.serve.test_start import free_port
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+on_ray = pytest.mark.xdist_group("ray")
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def rows(folder: Path) -> list[LabelRow]:
+    return list(Parts(folder / "rows").all_rows())
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo pictures, one of them twice, and one file that is no picture."""
+    folder = tmp_path_factory.mktemp("pictures")
+    shutil.copytree(sample_media_path("demo"), folder, dirs_exist_ok=True)
+    first = sorted(folder.glob("*.png"))[0]
+    shutil.copy(first, folder / "z-again.png")
+    (folder / "z-broken.png").write_bytes(first.read_bytes()[:100])
+    return folder
+
+
+@on_ray
+def test_labels_a_folder_over_ray_and_says_what_came_of_it(source: Path, tmp_path: Path) -> None:
+    n_files = len(list(source.glob("*.png")))
+    done = judge("label", str(source), "--out", str(tmp_path), "--json", "--export", "jsonl")
+    assert done.returncode == 3, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["why"], said["rows"], said["duplicates"], said["errors"]) == ("complete", n_files, 1, 1)
+    found = {row.id: row for row in rows(tmp_path)}
+    assert len(found) == n_files
+    assert {name.partition("-")[0] for name, row in found.items() if row.decision == "unsafe"} == {"harmful"}
+    assert all(row.decision == "safe" for name, row in found.items() if name.startswith("harmless"))
+    assert found["z-again.png"].duplicate_of == 0
+    assert found["z-broken.png"].error_code == "media"
+    assert len((tmp_path / "labels.jsonl").read_text().splitlines()) == n_files
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["status"] == "complete"
+    assert record["versions"]["model"]
+    assert record["job"]["settings"]["engine"]["name"] == "transformers"
+    scored = json.loads(judge("score", str(source / "harmless-1.png"), "--json").stdout)[0]["verdict"]
+    verdict = found["harmless-1.png"].read_verdict()
+    assert verdict is not None
+    assert verdict.versions.model_dump() == scored["versions"]
+    assert verdict.score == pytest.approx(scored["score"], abs=1e-4)
+    again = judge("label", str(source), "--out", str(tmp_path), "--json")
+    assert (json.loads(again.stdout)["rows"], again.returncode) == (0, 3)
+    other = judge("label", str(source), "--out", str(tmp_path), "--preset", "strict")
+    assert other.returncode == 2
+    assert "settings.thresholds.preset was 'balanced' and is 'strict'" in other.stderr
+
+
+@on_ray
+def test_ctrl_c_writes_what_is_judged_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    source = pictures(tmp_path / "in", range(120))
+    out, journal = tmp_path / "out", tmp_path / "journal"
+    arguments = ["label", str(source), "--out", str(out), "--journal", str(journal)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "judge.cli", *arguments], stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    while process.poll() is None and not journal.exists():
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, messages = process.communicate(timeout=120)
+    assert process.returncode == 130, messages
+    assert "the same command goes on" in messages
+    written = rows(out)
+    assert 0 < len(written) < 120
+    n_lines = len(journal.read_text().splitlines())
+    assert n_lines == len(written)
+    assert judge(*arguments).returncode in (0, 3)
+    assert [row.index for row in rows(out)] == list(range(120))
+    assert sorted(json.loads(line)["index"] for line in journal.read_text().splitlines()) == list(range(120))
+
+
+@on_ray
+def test_killed_twice_over_hostile_files_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
+    script = str(ROOT / "benchmarks" / "label_kill.py")
+    done = subprocess.run(
+        [sys.executable, script, "--kills", "2", "--pictures", "100", "--only", "hostile"],
+        capture_output=True, text=True, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    (found,) = json.loads(done.stdout.splitlines()[-1])["rows"]
+    assert (found["kills"], found["lost"], found["doubled"], found["judged_again"]) == (2, 0, 0, 0)
+    assert found["errors"] >= 12
+    assert found["duplicates"] >= 2
+
+
+def test_a_dry_run_estimates_and_writes_nothing(source: Path, tmp_path: Path) -> None:
+    done = judge("label", str(source), "--out", str(tmp_path / "out"), "--dry-run", "--json", "--price", "2")
+    said = json.loads(done.stdout)
+    n_files = len(list(source.glob("*.png")))
+    assert (said["rows"], said["exact"], said["tried"], said["failed"]) == (n_files, True, n_files, 1)
+    assert said["tokens"] > 1000 * (n_files - 1)
+    assert said["cost"] == pytest.approx(said["tokens"] * 2 / 1e6)
+    assert said["seconds"] > said["start_s"] > 0
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[str]:
+    """The real gateway over the embedded model, behind a real socket."""
+    import uvicorn  # noqa: PLC0415
+
+    from serve.gateway import create_gateway  # noqa: PLC0415
+
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(create_gateway(context(embedded_service())), port=port, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+def test_a_service_can_judge_instead(source: Path, service: str, tmp_path: Path) -> None:
+    done = judge("label", str(source), "--out", str(tmp_path), "--endpoint", service, "--json", "--limit", "3")
+    assert done.returncode == 0, done.stderr
+    done = judge("label", str(source), "--out", str(tmp_path), "--endpoint", service, "--json")
+    assert done.returncode == 3, done.stderr
+    found = {row.id: row for row in rows(tmp_path)}
+    assert len(found) == len(list(source.glob("*.png")))
+    assert {row.decision for name, row in found.items() if name.startswith("harmful")} == {"unsafe"}
+    assert found["z-broken.png"].error_code == "media"
+    assert found["harmless-1.png"].read_verdict() is not None
+    assert found["z-again.png"].duplicate_of == 0
+
+
+def test_a_service_that_is_not_there_is_told(source: Path, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    done = judge("label", str(source), "--out", str(tmp_path), "--endpoint", url)
+    assert done.returncode == 2
+    assert f"the service at {url} does not answer" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere"], "source 'nowhere' does not exist"),
+        (["stickers"], "give --root"),
+        ([".", "--constitution", "nonsense"], "nonsense"),
+        (["constitutions", "--endpoint", "http://127.0.0.1:1", "--model", "x"], "--model cannot be given"),
+    ],
+)
+def test_wrong_usage_is_told_before_anything_starts(arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = judge("label", *arguments, "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_has_examples() -> None:
+    done = judge("label", "--help")
+    assert "judge label pictures/ --out labels" in done.stdout
