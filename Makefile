@@ -19,7 +19,7 @@ setup: $(STAMP)  ## create the environment, or bring it up to date
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[stickers,bench,video,serve,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[stickers,bench,nudenet,video,serve,dev]'
 	@touch $@
 
 setup-vllm: $(VLLM_STAMP)  ## the same with vLLM for the CPU

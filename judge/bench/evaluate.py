@@ -260,8 +260,8 @@ def _notes(run: RunRecord, samples: Sequence[Sample], judged: Iterable[_Judged],
     for each in judged:
         if each.left_out.total() > each.left_out["measured"] and not any(sample.harmful for sample in each.samples):
             yield (
-                f"no harmful sample counts for '{each.label}': the data set does not say, in common names, that any shows "
-                "a kind of harm it was made for; --all-categories counts them all"
+                f"no harmful sample counts for '{each.label}': the data set does not say, in common names, that any "
+                "shows a kind of harm it was made for; --all-categories counts them all"
             )
         if each.missing:
             yield f"{each.missing} samples that count for '{each.label}' have not been asked about yet"

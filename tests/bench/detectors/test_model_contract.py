@@ -18,8 +18,6 @@ from tests.bench.detectors.tiny_checkpoints import (
     tiny_shieldgemma,
     tiny_shieldstral,
 )
-
-pytest.importorskip("tests.contracts.detectors")
 from tests.contracts.detectors import DetectorContract, Subject
 
 Make = Callable[[Path], DetectorSettings]
