@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from judge.assets import constitution_path
 from judge.bench.detectors.base import DetectorInfo, DetectorSettings, Prediction
+from judge.bench.detectors.common_names import kinds_of
 from judge.bench.detectors.frame_detector import FrameDetector, PictureScore
 from judge.bench.detectors.picture_detector import PICTURES, PictureOptions, digest_of, read_options
-from judge.bench.detectors.taxonomy import common_kinds
 from judge.config import EngineConfig, Fraction, OpenAIOptions, first_problem
 from judge.constitution import Constitution, load_constitution
 from judge.engines.base import Engine
@@ -158,7 +158,7 @@ def questions(policy: Constitution, ask: Literal["policy", "category"]) -> tuple
     by_category = [
         Asked(
             tuple(r.statement for r in policy.rules if r.category == category.id and "image" in r.modalities),
-            common_kinds(category),
+            frozenset(kinds_of(category)),
         )
         for category in policy.categories
     ]
