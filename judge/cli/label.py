@@ -10,11 +10,12 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Optional, Protocol, get_args
 
@@ -146,6 +147,7 @@ def label(  # noqa: PLR0917  (one parameter per option)
     if endpoint is not None:
         _refuse_engine_options({"--engine": engine, "--model": model, "--config": config, "--preset": preset,
                                 "--device": device, "--dtype": dtype, "--address": address})  # fmt: skip
+    _check_packages(("pyarrow",) if endpoint else ("pyarrow", "pebble", "ray"))
     stream = spec.open()  # whatever is wrong with it is said before an engine is loaded
     messages = Console(stderr=True)
     permissions = Permissions(files=True, urls=allow_urls, max_bytes=settings.video.decoding.max_bytes)
@@ -160,7 +162,7 @@ def label(  # noqa: PLR0917  (one parameter per option)
         constitution=policy.name, constitution_digest=policy.digest,
         judged_by="service" if endpoint else "pipeline", settings=_recorded(settings, stages, endpoint),
     )  # fmt: skip
-    cluster = _cluster(settings.engine, address, concurrency, cpus, gpus, decoders)
+    cluster = _cluster(settings.engine, address, judges=concurrency, cpus=cpus, gpus=gpus, decoders=decoders)
     work = _Work(
         judging,
         DecoderSpec(settings.video.decoding),
@@ -293,6 +295,15 @@ def _refuse_engine_options(options: Mapping[str, object]) -> None:
         raise ConfigError(f"{', '.join(given)} cannot be given with --endpoint: the service has its own settings")
 
 
+def _check_packages(names: Sequence[str]) -> None:
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"judge label needs the package '{missing[0]}', which is not installed",
+            hint="pip install 'visual-judge[label]'",
+        )
+
+
 def _named(columns: Columns) -> dict[str, JsonValue]:
     return {name: value for name, value in asdict(columns).items() if value}
 
@@ -305,6 +316,7 @@ def _recorded(settings: JudgeConfig, stages: StageChoice, endpoint: str | None) 
 def _cluster(
     engine: EngineConfig,
     address: str | None,
+    *,
     judges: int | None,
     cpus: float | None,
     gpus: float | None,
