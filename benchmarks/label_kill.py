@@ -136,7 +136,7 @@ def label_and_kill(name: str, source: Path, out: Path, kills: int, rng: random.R
         written = written_indexes(out)
         n_lines = len(journal_lines(journal))
         if run < kills and len(written) < len(ids):
-            share = rng.uniform(0.2, 1.8) * (len(ids) - len(written)) / (kills - run)
+            share = rng.uniform(0.1, 1.2) * (len(ids) - len(written)) / (kills - run)
             after_s = rng.uniform(0.5, 8.0) if rng.random() < 0.25 else None
             if run_and_kill(source, out, journal, n_lines + int(share), after_s):
                 found.kills += 1

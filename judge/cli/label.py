@@ -10,11 +10,12 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Optional, Protocol, get_args
 
@@ -72,6 +73,8 @@ Exit codes: 0 everything was judged, or the budget is used up; 2 wrong usage, or
 not be judged: they are there, uncertain, with the reason; 130 Ctrl-C.
 """
 _EXIT_INTERRUPTED = 130
+_GPUS = Path("/proc/driver/nvidia/gpus")
+"""A folder for each GPU: to ask torch would take seconds."""
 _LEFT_OUT = ("cache", "cache_dir", "concurrency")
 """Settings that change no verdict."""
 
@@ -121,7 +124,7 @@ def label(  # noqa: PLR0917  (one parameter per option)
     address: Annotated[Optional[str], typer.Option(help="Ray cluster, e.g. auto; else one is started here.")] = None,  # noqa: UP045
     concurrency: Annotated[Optional[int], typer.Option(min=1, help="Judges at work, with an engine each.")] = None,  # noqa: UP045
     cpus: Annotated[Optional[float], typer.Option(min=0.0, help="CPUs of each judge.")] = None,  # noqa: UP045
-    gpus: Annotated[float, typer.Option(min=0.0, help="GPUs of each judge; may be a share.")] = 0.0,
+    gpus: Annotated[Optional[float], typer.Option(min=0.0, help="GPUs of each judge; may be a share.")] = None,  # noqa: UP045
     decoders: Annotated[Optional[int], typer.Option(min=1, help="Processes that decode pictures.")] = None,  # noqa: UP045
     endpoint: Annotated[Optional[str], typer.Option(help="URL of a running service that judges.")] = None,  # noqa: UP045
     api_key: Annotated[Optional[str], typer.Option(envvar="JUDGE_API_KEY", help="For --endpoint.")] = None,  # noqa: UP045
@@ -144,6 +147,7 @@ def label(  # noqa: PLR0917  (one parameter per option)
     if endpoint is not None:
         _refuse_engine_options({"--engine": engine, "--model": model, "--config": config, "--preset": preset,
                                 "--device": device, "--dtype": dtype, "--address": address})  # fmt: skip
+    _check_packages(("pyarrow",) if endpoint else ("pyarrow", "pebble", "ray"))
     stream = spec.open()  # whatever is wrong with it is said before an engine is loaded
     messages = Console(stderr=True)
     permissions = Permissions(files=True, urls=allow_urls, max_bytes=settings.video.decoding.max_bytes)
@@ -158,7 +162,7 @@ def label(  # noqa: PLR0917  (one parameter per option)
         constitution=policy.name, constitution_digest=policy.digest,
         judged_by="service" if endpoint else "pipeline", settings=_recorded(settings, stages, endpoint),
     )  # fmt: skip
-    cluster = _cluster(address, concurrency, cpus, gpus, decoders)
+    cluster = _cluster(settings.engine, address, judges=concurrency, cpus=cpus, gpus=gpus, decoders=decoders)
     work = _Work(
         judging,
         DecoderSpec(settings.video.decoding),
@@ -291,6 +295,15 @@ def _refuse_engine_options(options: Mapping[str, object]) -> None:
         raise ConfigError(f"{', '.join(given)} cannot be given with --endpoint: the service has its own settings")
 
 
+def _check_packages(names: Sequence[str]) -> None:
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"judge label needs the package '{missing[0]}', which is not installed",
+            hint="pip install 'visual-judge[label]'",
+        )
+
+
 def _named(columns: Columns) -> dict[str, JsonValue]:
     return {name: value for name, value in asdict(columns).items() if value}
 
@@ -300,12 +313,25 @@ def _recorded(settings: JudgeConfig, stages: StageChoice, endpoint: str | None) 
     return {name: value for name, value in found.items() if name not in _LEFT_OUT}
 
 
-def _cluster(address: str | None, judges: int | None, cpus: float | None, gpus: float, decoders: int | None) -> Cluster:
-    """For this machine: one judge, whose libraries may use all cores but those of the decoders."""
-    n_judges = judges or 1
-    spare = max((os.cpu_count() or 1) // 8, 1)
-    threads = max(((os.cpu_count() or 1) - spare) // n_judges, 1) if address is None and not gpus else 1
-    return Cluster(address, n_judges, float(threads) if cpus is None else cpus, gpus, decoders or n_judges)
+def _cluster(
+    engine: EngineConfig,
+    address: str | None,
+    *,
+    judges: int | None,
+    cpus: float | None,
+    gpus: float | None,
+    decoders: int | None,
+) -> Cluster:
+    """For this machine: a judge on every GPU, or else one, whose libraries use all cores but those of the decoders."""
+    n_here = len(list(_GPUS.glob("*"))) if address is None else 0
+    wants_gpu = engine.name != "openai" and (
+        engine.device.startswith("cuda") or (engine.device == "auto" and n_here > 0)
+    )
+    gpus_each = float(wants_gpu) if gpus is None else gpus
+    n_judges = judges or (max(int(n_here / gpus_each), 1) if gpus_each else 1)
+    n_cores = os.cpu_count() or 1
+    threads = max((n_cores - max(n_cores // 8, 1)) // n_judges, 1) if address is None and not gpus_each else 1
+    return Cluster(address, n_judges, float(threads) if cpus is None else cpus, gpus_each, decoders or n_judges)
 
 
 def _is_embedded(settings: JudgeConfig) -> bool:

@@ -15,6 +15,8 @@ from judge.errors import EngineError, JudgeError, MediaError
 
 _OURS = ("engine", "deadline", "overloaded")
 """Codes of errors that are the service's, not the media's."""
+_LONGEST_TEXT = 10_000
+"""That the service takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,13 @@ class EndpointSpec:
         return True
 
     def start(self) -> EndpointJudging:
-        client = JudgeClient(self.url, api_key=self.api_key, timeout_s=self.timeout_s)
-        try:
-            client.health()
-        except ClientError as error:
-            client.close()
-            raise EngineError(f"the service at {self.url} does not answer: {error.message}", hint=error.hint) from error
-        return EndpointJudging(self, client)
+        with JudgeClient(self.url, api_key=self.api_key, max_retries=1) as client:
+            try:
+                client.health()
+            except ClientError as error:
+                told = f"the service at {self.url} does not answer: {error.message}"
+                raise EngineError(told, hint=error.hint) from error
+        return EndpointJudging(self, JudgeClient(self.url, api_key=self.api_key, timeout_s=self.timeout_s))
 
 
 class EndpointJudging:
@@ -50,7 +52,16 @@ class EndpointJudging:
         self._client = client
 
     def judge(self, items: Sequence[Item]) -> list[Answer]:
+        if any(len(item.sample.text) > _LONGEST_TEXT for item in items):
+            return [answer for item in items for answer in self._ask([item])]
+        return self._ask(items)
+
+    def _ask(self, items: Sequence[Item]) -> list[Answer]:
         spec = self._spec
+        if len(items[0].sample.text) > _LONGEST_TEXT:
+            return [
+                MediaError(f"its text is longer than {_LONGEST_TEXT:,} characters", hint="judge it without --endpoint")
+            ]
         media = [Upload(item.sample.id[:200], item.sample.text, item.data or b"").item() for item in items]
         try:
             results = self._client.judge(

@@ -36,7 +36,8 @@ def rows(folder: Path) -> list[LabelRow]:
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo pictures, one of them twice, and one file that is no picture."""
     folder = tmp_path_factory.mktemp("pictures")
-    shutil.copytree(sample_media_path("demo"), folder, dirs_exist_ok=True)
+    for picture in sample_media_path("demo").glob("*.png"):
+        shutil.copy(picture, folder)
     first = sorted(folder.glob("*.png"))[0]
     shutil.copy(first, folder / "z-again.png")
     (folder / "z-broken.png").write_bytes(first.read_bytes()[:100])
@@ -52,7 +53,7 @@ def test_labels_a_folder_over_ray_and_says_what_came_of_it(source: Path, tmp_pat
     assert (said["why"], said["rows"], said["duplicates"], said["errors"]) == ("complete", n_files, 1, 1)
     found = {row.id: row for row in rows(tmp_path)}
     assert len(found) == n_files
-    assert {name.partition("-")[0] for name, row in found.items() if row.decision == "unsafe"} == {"harmful"}
+    assert {name.partition("-")[0] for name, row in found.items() if row.decision == "unsafe"} == {"harmful", "z"}
     assert all(row.decision == "safe" for name, row in found.items() if name.startswith("harmless"))
     assert found["z-again.png"].duplicate_of == 0
     assert found["z-broken.png"].error_code == "media"
@@ -75,7 +76,7 @@ def test_labels_a_folder_over_ray_and_says_what_came_of_it(source: Path, tmp_pat
 
 @on_ray
 def test_ctrl_c_writes_what_is_judged_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    source = pictures(tmp_path / "in", range(120))
+    source = pictures(tmp_path / "in", range(64))
     out, journal = tmp_path / "out", tmp_path / "journal"
     arguments = ["label", str(source), "--out", str(out), "--journal", str(journal)]
     process = subprocess.Popen(
@@ -88,12 +89,12 @@ def test_ctrl_c_writes_what_is_judged_and_the_same_command_goes_on(tmp_path: Pat
     assert process.returncode == 130, messages
     assert "the same command goes on" in messages
     written = rows(out)
-    assert 0 < len(written) < 120
+    assert 0 < len(written) < 64
     n_lines = len(journal.read_text().splitlines())
     assert n_lines == len(written)
     assert judge(*arguments).returncode in (0, 3)
-    assert [row.index for row in rows(out)] == list(range(120))
-    assert sorted(json.loads(line)["index"] for line in journal.read_text().splitlines()) == list(range(120))
+    assert [row.index for row in rows(out)] == list(range(64))
+    assert sorted(json.loads(line)["index"] for line in journal.read_text().splitlines()) == list(range(64))
 
 
 @on_ray
