@@ -14,7 +14,7 @@ from judge.bench.answers import Answers, sorted_answers, standing, to_columns
 from judge.bench.curves import pr_curve, reliability, roc_curve
 from judge.bench.measures import ROUNDS, Columns, everything, measure
 from judge.bench.perturbations import PERTURBATIONS
-from judge.bench.predictions import DetectorRecord, Predicted, RunRecord
+from judge.bench.records import DetectorRecord, Predicted, RunRecord
 from judge.bench.references import PUBLISHED
 from judge.bench.references import SOURCE as PUBLISHED_SOURCE
 from judge.bench.results import (
@@ -260,8 +260,8 @@ def _notes(run: RunRecord, samples: Sequence[Sample], judged: Iterable[_Judged],
     for each in judged:
         if each.left_out.total() > each.left_out["measured"] and not any(sample.harmful for sample in each.samples):
             yield (
-                f"no harmful sample counts for '{each.label}': the data set does not say, in common names, that any shows "
-                "a kind of harm it was made for; --all-categories counts them all"
+                f"no harmful sample counts for '{each.label}': the data set does not say, in common names, that any "
+                "shows a kind of harm it was made for; --all-categories counts them all"
             )
         if each.missing:
             yield f"{each.missing} samples that count for '{each.label}' have not been asked about yet"

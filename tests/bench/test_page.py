@@ -15,7 +15,7 @@ from judge.bench.bench_report import mistake_thumbnails, tables
 from judge.bench.detectors.base import Prediction
 from judge.bench.evaluate import Options, evaluate
 from judge.bench.page import render_bench
-from judge.bench.predictions import DetectorRecord, Predicted, RunRecord, to_row
+from judge.bench.records import DetectorRecord, Predicted, RunRecord, to_row
 from judge.bench.results import BenchResult
 from judge.media import FileMedia, Permissions
 from judge.sources.sample import NoMedia, Sample

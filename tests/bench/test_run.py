@@ -12,7 +12,8 @@ import pytest
 from judge.assets import sample_media_path
 from judge.bench.detectors.base import Detector, Prediction
 from judge.bench.perturbations import Perturbation, chosen
-from judge.bench.predictions import DetectorRecord, Predicted, PredictionFile, RunRecord, read_predictions
+from judge.bench.predictions import PredictionFile, read_predictions
+from judge.bench.records import DetectorRecord, Predicted, RunRecord
 from judge.bench.run import Plan, predict, with_labels
 from judge.errors import ConfigError, EngineError
 from judge.media import FileMedia, Permissions
