@@ -204,12 +204,12 @@ def test_labels_are_given_or_the_detectors_own() -> None:
 
 def test_the_embedded_model_on_its_own_pictures(tmp_path: Path) -> None:
     stream = open_source("stickers", root=sample_media_path("test-small"), split="test")
-    samples = list(stream)[:12]
+    samples = list(stream)[:8]
     found = run(tmp_path / "out", samples, {"judge": JudgeDetector(), "direct": DirectDetector()})
     truth = {each.id: each.harmful for each in samples}
     right = [row.flagged == truth[row.sample] for row in found if row.detector == "judge"]
-    assert sum(right) >= 9
-    assert sum(row.usage.questions for row in found if row.detector == "judge") > 12
+    assert sum(right) >= 6
+    assert sum(row.usage.questions for row in found if row.detector == "judge") > 8
     assert all(0 <= (row.score or 0) <= 1 for row in found)
 
 
