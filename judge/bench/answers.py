@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from judge.bench.measures import Columns, columns
-from judge.bench.predictions import Predicted
+from judge.bench.records import Predicted
 from judge.sources.categories import Category
 from judge.sources.sample import Sample
 

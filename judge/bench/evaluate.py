@@ -14,7 +14,7 @@ from judge.bench.answers import Answers, sorted_answers, standing, to_columns
 from judge.bench.curves import pr_curve, reliability, roc_curve
 from judge.bench.measures import ROUNDS, Columns, everything, measure
 from judge.bench.perturbations import PERTURBATIONS
-from judge.bench.predictions import DetectorRecord, Predicted, RunRecord
+from judge.bench.records import DetectorRecord, Predicted, RunRecord
 from judge.bench.references import PUBLISHED
 from judge.bench.references import SOURCE as PUBLISHED_SOURCE
 from judge.bench.results import (

@@ -7,125 +7,18 @@ sample, detector and perturbation; of several such lines the last counts.
 from __future__ import annotations
 
 import fcntl
-import json
-import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Self, TypeVar
+from typing import BinaryIO, Self
 
-from pydantic import Field, ValidationError
-from pydantic_core import PydanticSerializationError
+from pydantic import ValidationError
 
-from judge.bench.detectors.base import DetectorInfo, Prediction
+from judge.bench.records import FORMAT, Key, Predicted, RunRecord, from_json, to_json
 from judge.errors import ConfigError
-from judge.sources.categories import Category
 from judge.sources.sample import Sample
-from judge.types import Modality, Probability, Usage, Wire
 
 RUN, SAMPLES, PREDICTIONS = "run.json", "samples.jsonl", "predictions.jsonl"
-_FORMAT = "visual-judge bench 1"
-
-Row = TypeVar("Row", bound=Wire)
-Key = tuple[str, str, str]
-"""Sample, label of the detector, perturbation."""
-
-
-class Predicted(Wire):
-    """One line of `predictions.jsonl`."""
-
-    sample: str
-    """Id of the sample."""
-    detector: str
-    """Label of the detector in this run."""
-    perturbation: str = ""
-    """What was done to the media before; empty for nothing."""
-    media: str = ""
-    """sha256 of the media's bytes; empty where there were none."""
-    score: Probability | None = None
-    """As `Prediction`, and so are the others."""
-    flagged: bool | None = None
-    """None for an abstention or an error."""
-    category_scores: Mapping[Category, Probability] = Field(default_factory=dict)
-    """By common name."""
-    reason: str = ""
-    """Why nothing was said; never empty then."""
-    failed: bool = False
-    """An error, as opposed to an abstention."""
-    usage: Usage = Usage()
-    """Tokens and questions."""
-    model_s: float = Field(default=0.0, ge=0.0)
-    """Seconds that the detector took."""
-    cost_usd: float | None = None
-    """Of paid calls."""
-
-    @property
-    def key(self) -> Key:
-        return self.sample, self.detector, self.perturbation
-
-
-class DetectorRecord(Wire):
-    """As `DetectorInfo`."""
-
-    name: str
-    """Full name."""
-    digest: str
-    """Same digest, same predictions."""
-    modalities: tuple[Modality, ...]
-    """Media that it takes."""
-    categories: tuple[Category, ...] | None
-    """Kinds of harm that it was made for; None = any."""
-    threshold: float
-    """A score from here on is flagged."""
-    reads_text: bool = False
-    """It reads the words posted with a picture."""
-    source: str = ""
-    """Paper or model card."""
-
-    @classmethod
-    def of(cls, info: DetectorInfo) -> Self:
-        kinds = None if info.categories is None else tuple(sorted(info.categories))
-        return cls(
-            name=info.name, digest=info.digest, modalities=tuple(sorted(info.modalities)), categories=kinds,
-            threshold=info.threshold, reads_text=info.reads_text, source=info.source,
-        )  # fmt: skip
-
-
-class RunRecord(Wire):
-    """`run.json`: what the predictions were made by, and on what."""
-
-    format: str = _FORMAT
-    """Version of the three files."""
-    source: str
-    """Name of the data set and split, for people."""
-    card: str = ""
-    """Dataset card; empty where the source has none."""
-    card_digest: str = ""
-    """Of the card."""
-    split: str = ""
-    """Of the data set."""
-    perturbed_by: str = ""
-    """Version of the perturbations."""
-    detectors: Mapping[str, DetectorRecord] = Field(default_factory=dict)
-    """By their labels in this run."""
-
-
-def to_row(sample: str, detector: str, perturbation: str, media: str, said: Prediction) -> Predicted:
-    """A line for the file. A score that is none, and silence about an empty answer, become failures with a reason."""
-    score, reason, failed, flagged = said.score, said.reason, said.failed, said.flagged
-    if score is not None and not (math.isfinite(score) and 0.0 <= score <= 1.0):
-        failed, reason = True, f"its score {score} is not between 0 and 1"
-    if failed:
-        score, flagged = None, None
-    if flagged is None and not reason:
-        reason = "it gave no answer and no reason"
-    kinds = {name: value for name, value in said.category_scores.items() if 0.0 <= value <= 1.0}
-    return Predicted(
-        sample=sample, detector=detector, perturbation=perturbation, media=media, score=score, flagged=flagged,
-        category_scores=kinds, reason=reason, failed=failed, usage=said.usage, model_s=max(said.model_s, 0.0),
-        cost_usd=said.cost_usd,
-    )  # fmt: skip
 
 
 class PredictionFile:
@@ -216,7 +109,7 @@ def read_run(folder: Path) -> RunRecord | None:
         run = from_json(RunRecord, path.read_bytes())
     except (OSError, ValidationError) as error:
         raise ConfigError(f"'{path}' is no record of a benchmark run", hint="choose another --out") from error
-    if run.format != _FORMAT:
+    if run.format != FORMAT:
         raise ConfigError(f"'{path}' was written by another version: '{run.format}'", hint="choose another --out")
     return run
 
@@ -243,27 +136,6 @@ def read_samples(folder: Path) -> list[Sample]:
         except ValidationError as error:
             raise _broken(path, number, error) from error
     return found
-
-
-def to_json(value: Wire, *, indent: int | None = None, exclude_defaults: bool = False) -> str:
-    """Also of names of files that are no Unicode, whose bytes Python keeps as halves of surrogate pairs."""
-    try:
-        return value.model_dump_json(indent=indent, exclude_defaults=exclude_defaults)
-    except PydanticSerializationError:
-        plain = value.model_dump(mode="json", exclude_defaults=exclude_defaults)
-        return json.dumps(plain, indent=indent)
-
-
-def from_json(kind: type[Row], text: bytes) -> Row:
-    """What `to_json` wrote.
-
-    Raises:
-        ValidationError: It is something else.
-    """
-    if b"\\ud" in text.lower():
-        with suppress(ValueError):
-            return kind.model_validate(json.loads(text))
-    return kind.model_validate_json(text)
 
 
 def replace_text(path: Path, text: str) -> None:

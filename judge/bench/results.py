@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import Field
 
-from judge.bench.predictions import DetectorRecord
+from judge.bench.records import DetectorRecord
 from judge.metrics import Measured
 from judge.types import Wire
 

@@ -9,7 +9,7 @@ import numpy as np
 from judge.bench.answers import Said, to_columns
 from judge.bench.measures import Columns, decisions, measure_together
 from judge.bench.perturbations import Perturbation
-from judge.bench.predictions import Predicted
+from judge.bench.records import Predicted
 from judge.bench.results import GroupFlips, Interval, Robustness
 from judge.metrics import Floats, proportion
 from judge.sources.sample import Sample

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 
 from judge.bench.detectors.base import Detector, Prediction
 from judge.bench.perturbations import Perturbation, combine
-from judge.bench.predictions import Key, Predicted, PredictionFile, to_row
+from judge.bench.predictions import PredictionFile
+from judge.bench.records import Key, Predicted, to_row
 from judge.errors import ConfigError, JudgeError
 from judge.media import InlineMedia, Permissions, load_media
 from judge.sources.read import read_bytes

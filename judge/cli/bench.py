@@ -24,16 +24,14 @@ from judge.bench.measures import ROUNDS
 from judge.bench.page import render_bench
 from judge.bench.perturbations import PERTURBATIONS, VERSION, Perturbation, chosen
 from judge.bench.predictions import (
-    DetectorRecord,
     PredictionFile,
-    RunRecord,
     read_predictions,
     read_run,
     read_samples,
     replace_text,
-    to_json,
     write_samples,
 )
+from judge.bench.records import DetectorRecord, RunRecord, to_json
 from judge.bench.references import PUBLISHED
 from judge.bench.results import BenchResult
 from judge.bench.run import Plan, predict, with_labels

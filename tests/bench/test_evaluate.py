@@ -9,7 +9,7 @@ import pytest
 
 from judge.bench.detectors.base import Prediction
 from judge.bench.evaluate import Options, evaluate
-from judge.bench.predictions import DetectorRecord, Predicted, RunRecord, to_row
+from judge.bench.records import DetectorRecord, Predicted, RunRecord, to_row
 from judge.bench.references import PUBLISHED
 from judge.bench.results import BenchResult, Interval
 from judge.sources.categories import Category

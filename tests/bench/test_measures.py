@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from judge.bench.measures import Columns, columns, decisions, everything, measure, measure_together, rankings, selection
-from judge.metrics import bootstrap, ece
+from judge.metrics import auroc, bootstrap, ece
 
 ROWS = st.lists(st.tuples(st.booleans(), st.integers(0, 10)), min_size=4, max_size=60).filter(
     lambda rows: len({harmful for harmful, _ in rows}) == 2
@@ -27,6 +27,7 @@ def values(found: Columns) -> dict[str, float]:
     return {name: float(each[0]) for name, each in everything(found, np.ones((1, len(found)))).items()}
 
 
+@settings(max_examples=40)
 @given(ROWS)
 def test_as_scikit_learn(rows: list[tuple[bool, int]]) -> None:
     found = made(rows)
@@ -49,6 +50,7 @@ def test_as_scikit_learn(rows: list[tuple[bool, int]]) -> None:
     assert ours["tpr_at_1_fpr"] == pytest.approx(tpr[fpr <= 0.01].max())
 
 
+@settings(max_examples=40)
 @given(ROWS, st.lists(st.integers(0, 3), min_size=60, max_size=60))
 def test_a_weight_is_how_often_a_row_is_there(rows: list[tuple[bool, int]], times: list[int]) -> None:
     found, times = made(rows), times[: len(rows)]
@@ -91,7 +93,7 @@ def test_intervals_are_those_of_the_plain_bootstrap() -> None:
     score = np.clip(truth * 0.3 + rng.random(200) * 0.7, 0, 1)
     found = columns(truth.tolist(), (score >= 0.5).tolist(), score.tolist(), [""] * 200)
     ours = measure(rankings, found, rounds=1000)["auroc"]
-    theirs = bootstrap(reference.roc_auc_score, truth, score, rounds=1000)
+    theirs = bootstrap(auroc, truth, score, rounds=1000)
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
 
 

@@ -15,7 +15,7 @@ from judge.bench.bench_report import mistake_thumbnails, tables
 from judge.bench.detectors.base import Prediction
 from judge.bench.evaluate import Options, evaluate
 from judge.bench.page import render_bench
-from judge.bench.predictions import DetectorRecord, Predicted, RunRecord, to_row
+from judge.bench.records import DetectorRecord, Predicted, RunRecord, to_row
 from judge.bench.results import BenchResult
 from judge.media import FileMedia, Permissions
 from judge.sources.sample import NoMedia, Sample
@@ -61,7 +61,7 @@ def result(samples: list[Sample], labels: tuple[str, ...] = (HOSTILE, "two")) ->
         source=HOSTILE, card="vhd11k-images", card_digest="c" * 64, detectors={each: record(each) for each in labels}
     )
     said = [row for place, label in enumerate(labels) for row in rows(label, samples, place)]
-    return evaluate(run, samples, said, labels, Options(rounds=30))
+    return evaluate(run, samples, said, labels, Options(rounds=20))
 
 
 class Outline(HTMLParser):
@@ -131,7 +131,7 @@ def test_one_detector_that_never_answers_makes_a_page_as_well() -> None:
     samples = [Sample(id="a", locator=NoMedia(), modality="image", harmful=True, problem="no such file")]
     run = RunRecord(source="s", detectors={"one": record("one")})
     broken = [to_row("a", "one", "", "", Prediction(None, None, failed=True, reason="no such file"))]
-    found = evaluate(run, samples, broken, ["one"], Options(rounds=30))
+    found = evaluate(run, samples, broken, ["one"], Options(rounds=20))
     page = Outline(render_bench(found, mistake_thumbnails(found, samples, Permissions(files=True))))
     text = "".join(page.words)
     assert "No detector gave scores." in text
@@ -141,7 +141,7 @@ def test_one_detector_that_never_answers_makes_a_page_as_well() -> None:
 
 
 def test_many_detectors(samples: list[Sample]) -> None:
-    labels = tuple(f"detector number {place}" for place in range(11))
+    labels = tuple(f"detector number {place}" for place in range(9))
     text = "".join(Outline(render_bench(result(samples, labels), {})).words)
     assert all(label in text for label in labels)
 
@@ -154,7 +154,7 @@ def test_thumbnails_of_videos_and_of_what_is_gone(tmp_path: Path) -> None:
     ]
     run = RunRecord(source="s", detectors={"one": record("one")})
     said = [to_row(each.id, "one", "", "", Prediction(0.1, False)) for each in samples]
-    found = evaluate(run, samples, said, ["one"], Options(rounds=30))
+    found = evaluate(run, samples, said, ["one"], Options(rounds=20))
     pictures = mistake_thumbnails(found, samples, Permissions(files=True))
     assert [*pictures] == ["clip"]
     assert pictures["clip"].startswith("data:image/jpeg;base64,")

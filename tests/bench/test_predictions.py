@@ -11,16 +11,13 @@ from judge.bench.detectors.base import Prediction
 from judge.bench.predictions import (
     PREDICTIONS,
     RUN,
-    DetectorRecord,
-    Predicted,
     PredictionFile,
-    RunRecord,
     read_predictions,
     read_run,
     read_samples,
-    to_row,
     write_samples,
 )
+from judge.bench.records import DetectorRecord, Predicted, RunRecord, to_row
 from judge.errors import ConfigError
 from judge.media import FileMedia
 from judge.sources.sample import NoMedia, Sample

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import pytest
 
 from judge.assets import sample_media_path
 from judge.bench.detectors.base import Detector, Prediction
+from judge.bench.evaluate import Options, evaluate
 from judge.bench.perturbations import Perturbation, chosen
-from judge.bench.predictions import DetectorRecord, Predicted, PredictionFile, RunRecord, read_predictions
+from judge.bench.predictions import PredictionFile, read_predictions
+from judge.bench.records import DetectorRecord, Predicted, RunRecord
 from judge.bench.run import Plan, predict, with_labels
 from judge.errors import ConfigError, EngineError
 from judge.media import FileMedia, Permissions
@@ -201,10 +204,28 @@ def test_labels_are_given_or_the_detectors_own() -> None:
 
 def test_the_embedded_model_on_its_own_pictures(tmp_path: Path) -> None:
     stream = open_source("stickers", root=sample_media_path("test-small"), split="test")
-    samples = list(stream)[:12]
+    samples = list(stream)[:8]
     found = run(tmp_path / "out", samples, {"judge": JudgeDetector(), "direct": DirectDetector()})
     truth = {each.id: each.harmful for each in samples}
     right = [row.flagged == truth[row.sample] for row in found if row.detector == "judge"]
-    assert sum(right) >= 9
-    assert sum(row.usage.questions for row in found if row.detector == "judge") > 12
+    assert sum(right) >= 6
+    assert sum(row.usage.questions for row in found if row.detector == "judge") > 8
     assert all(0 <= (row.score or 0) <= 1 for row in found)
+
+
+def test_false_positives_by_the_stimulus_of_mossbench(tmp_path: Path) -> None:
+    kinds = {"1": ("Exaggerated Risk", 200), "2": ("Exaggerated Risk", 30), "3": ("Negated Harm", 20)}
+    rows = {}
+    for number, (stimulus, red) in kinds.items():
+        put_picture(tmp_path / "set" / "images" / f"{number}.png", red)
+        rows[number] = {
+            "image": f"images/{number}.png", "question": "What is it?",
+            "metadata": {"over": stimulus, "human": "0", "child": "0", "syn": "0", "ocr": "0"},
+        }  # fmt: skip
+    (tmp_path / "set" / "information.json").write_text(json.dumps(rows))
+    samples = list(open_source("mossbench", root=tmp_path / "set"))
+    said = run(tmp_path / "out", samples, {"red": PixelDetector()})
+    record = RunRecord(source="m", card="mossbench", detectors={"red": DetectorRecord.of(PixelDetector().info)})
+    (found,) = evaluate(record, samples, said, ["red"], Options(rounds=20)).detectors
+    rates = {each.name: each.answered["fpr"].value for each in found.attributes["stimulus"]}
+    assert rates == {"Exaggerated Risk": 0.5, "Negated Harm": 0.0}
