@@ -13,7 +13,6 @@ from judge.constitution.check import TAXONOMIES
 from judge.constitution.schema import Category as PolicyCategory
 from judge.sources.categories import Category
 
-
 KINDS = """
 name: kinds
 version: "1"
