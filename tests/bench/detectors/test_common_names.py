@@ -8,10 +8,27 @@ import pytest
 
 from judge.assets import constitution_names, constitution_path
 from judge.bench.detectors.common_names import COMMON, OPENAI, common_scores, kinds_of, kinds_of_rules
-from judge.constitution import load_constitution
+from judge.constitution import load_constitution, parse_constitution
 from judge.constitution.check import TAXONOMIES
 from judge.constitution.schema import Category as PolicyCategory
 from judge.sources.categories import Category
+
+KINDS = """
+name: kinds
+version: "1"
+categories:
+  a: {title: A, mappings: {openai: [violence]}}
+  b: {title: B, mappings: {openai: [violence]}}
+  c: {title: C, mappings: {common: [drugs], openai: [illicit]}}
+  d: {title: D, mappings: {openai: [illicit]}}
+preconditions:
+  p: {statement: A knife is visible.}
+rules:
+  a.p: {category: a, severity: low, text: t, statement: s, violated_when: p}
+  b.p: {category: b, severity: low, text: t, statement: s, violated_when: p}
+  c.p: {category: c, severity: low, text: t, statement: s, violated_when: p}
+  d.p: {category: d, severity: low, text: t, statement: s, violated_when: p}
+"""
 
 
 def category(id: str, **mappings: tuple[str, ...]) -> PolicyCategory:
@@ -55,9 +72,6 @@ def test_only_rules_about_such_media_count() -> None:
 
 
 def test_the_highest_score_of_a_kind_counts() -> None:
-    policy = load_constitution(constitution_path("stickers"))
-    found = common_scores(policy, {"violence": 0.2, "animals": 0.7, "drugs": 0.4, "minors": 0.6})
-    assert found == {
-        "violence": 0.2, "weapons": 0.2, "animal-cruelty": 0.7, "drugs": 0.6, "alcohol-tobacco": 0.6, "gambling": 0.6,
-    }  # fmt: skip
+    found = common_scores(parse_constitution(KINDS, source="kinds"), {"a": 0.2, "b": 0.7, "c": 0.4, "d": 0.6})
+    assert found == {"violence": 0.7, "illegal-activity": 0.6, "drugs": 0.4}
     assert list(found) == [kind for kind in COMMON if kind in found]
