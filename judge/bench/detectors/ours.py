@@ -14,6 +14,7 @@ from typing import ClassVar, Self
 from judge import __version__
 from judge.bench.detectors.base import DetectorInfo, DetectorSettings, Prediction
 from judge.bench.detectors.common_names import common_scores, kinds_of_rules
+from judge.bench.detectors.leases import Lease
 from judge.bench.detectors.options import read_options
 from judge.bench.detectors.ours_settings import (
     OUR_FIELDS,
@@ -29,7 +30,6 @@ from judge.canary import check_at_start
 from judge.config import JudgeConfig, Thresholds
 from judge.constitution import Constitution
 from judge.engines.base import Engine
-from judge.engines.build import build_engine
 from judge.engines.tasks import run_in_thread
 from judge.errors import JudgeError, MediaError
 from judge.media.image import sample_evenly
@@ -46,13 +46,14 @@ _DIRECT = Thresholds(preset="none", accept=0.5, reject=0.5)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What every one of our detectors is made of; the engines are the detector's to close."""
+    """What every one of our detectors is made of; `leases`, of all engines, are the detector's to close."""
 
     settings: DetectorSettings
     policy: Constitution
     config: JudgeConfig
     engine: Engine
     panel: Mapping[str, Engine]
+    leases: Sequence[Lease]
 
 
 class _Ours(ABC):
@@ -70,17 +71,19 @@ class _Ours(ABC):
         """As `ConfigurableDetector.from_settings`; the model's canary is run as its settings say."""
         options = read_options(cls.options, settings, uses=OUR_FIELDS)
         policy, config = policy_of(options), base_config(settings, options)
-        engine = build_engine(config.engine)
-        engines = {"": engine}
+        leases = [Lease(config.engine)]
+        engine = leases[0].engine
         try:
-            for notice in run_in_thread(check_at_start(engine, config.engine)):
+            for notice in run_in_thread(check_at_start(engine, config.engine)) if leases[0].is_first else ():
                 _LOG.warning("%s", notice)
             config = cls._configured(config, options, engine)
-            engines |= {name: build_engine(config.panel[name]) for name in _played(config)}
-            panel = {name: each for name, each in engines.items() if name}
-            return cls(Parts(settings, policy, config, engine, panel))
+            panel: dict[str, Engine] = {}
+            for name in _played(config):
+                leases.append(Lease(config.panel[name]))
+                panel[name] = leases[-1].engine
+            return cls(Parts(settings, policy, config, engine, panel, leases))
         except JudgeError:
-            for each in engines.values():
+            for each in leases:
                 run_in_thread(each.close())
             raise
 
@@ -105,8 +108,8 @@ class _Ours(ABC):
         if self._closed:
             return
         self._closed = True
-        for engine in (self.parts.engine, *self.parts.panel.values()):
-            await engine.close()
+        for lease in self.parts.leases:
+            await lease.close()
 
     async def _try(self, media: Sequence[Media]) -> list[Prediction]:
         """A batch that fails is asked again one by one, so that only what fails itself is a failure."""

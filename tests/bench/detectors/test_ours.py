@@ -33,7 +33,7 @@ def parts(
     engine = ScriptedEngine(answers, text_only={}, default=0.0, info=INFO)
     config = JudgeConfig(thresholds=Thresholds(preset="none"), concurrency=8)
     settings = DetectorSettings(name="ours-fast", threshold=threshold)
-    return Parts(settings, policy or parse_constitution(TEXTS, source="texts"), config, engine, {}), engine
+    return Parts(settings, policy or parse_constitution(TEXTS, source="texts"), config, engine, {}, []), engine
 
 
 async def one(detector: Fast | PolicyDirect, media: Media | None = None) -> Prediction:
@@ -59,6 +59,24 @@ async def test_fast_says_what_the_judge_says(ours_fast: Subject) -> None:
     assert found[0].category_scores["violence"] == found[0].score
     assert all(each.usage.questions > 0 and each.model_s > 0 for each in found)
     assert "outside the model's domain" in found[5].reason
+
+
+async def test_detectors_with_equal_settings_share_one_engine_until_the_last_is_closed() -> None:
+    first, second = (
+        build_detector(parse_detector(text)) for text in ("ours-fast,device=cpu", "ours-policy-direct,device=cpu")
+    )
+    other = build_detector(parse_detector("ours-fast"))
+    assert first.parts.engine is second.parts.engine  # type: ignore[attr-defined]
+    assert first.parts.engine is not other.parts.engine  # type: ignore[attr-defined]
+    await first.close()
+    await first.close()
+    (said,) = await second.detect(demo(HARMFUL[0]))
+    assert said.score is not None
+    await second.close()
+    await other.close()
+    again = build_detector(parse_detector("ours-fast,device=cpu"))
+    assert again.parts.engine is not first.parts.engine  # type: ignore[attr-defined]
+    await again.close()
 
 
 async def test_a_threshold_decides_what_was_uncertain_but_not_what_cannot_be_relied_on() -> None:
