@@ -213,7 +213,7 @@ def started(cluster: Cluster) -> Iterator[None]:
         where = f"the Ray cluster '{cluster.address}' cannot be reached" if cluster.address else "Ray cannot be started"
         raise EngineError(f"{where}: {_first_line(error)}") from error
     try:
-        _check_room(cluster, ray.cluster_resources())
+        _check_room(cluster, ray.cluster_resources())  # type: ignore[no-untyped-call]
         yield
     finally:
         ray.shutdown()
