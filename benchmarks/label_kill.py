@@ -136,7 +136,7 @@ def label_and_kill(name: str, source: Path, out: Path, kills: int, rng: random.R
         written = written_indexes(out)
         n_lines = len(journal_lines(journal))
         if run < kills and len(written) < len(ids):
-            share = rng.uniform(0.1, 1.2) * (len(ids) - len(written)) / (kills - run)
+            share = rng.uniform(0.3, 1.5) * (len(ids) - len(written)) / (kills - run)
             after_s = rng.uniform(0.5, 8.0) if rng.random() < 0.25 else None
             if run_and_kill(source, out, journal, n_lines + int(share), after_s):
                 found.kills += 1
@@ -163,7 +163,10 @@ def counted(found: Killed, rows: Sequence[LabelRow], n_rows: int, judged: Counte
 
 
 def command(source: Path, out: Path, journal: Path) -> list[str]:
-    options = ["--out", str(out), "--journal", str(journal), "--part-rows", "16", "--flush-seconds", "2", "--json"]
+    settings = out.with_suffix(".yaml")
+    settings.write_text("concurrency: 4\n", encoding="utf-8")  # small bundles: more moments to be killed in
+    options = ["--out", str(out), "--journal", str(journal), "--config", str(settings)]
+    options += ["--part-rows", "8", "--flush-seconds", "1", "--json"]
     return [sys.executable, "-m", "judge.cli", "label", str(source), *options]
 
 

@@ -23,7 +23,7 @@ from judge.bulk.near import NearDuplicates
 from judge.bulk.parts import Parts
 from judge.bulk.plan import Cluster, DecoderSpec, ReadPlan
 from judge.bulk.reader import read_bundles
-from judge.errors import EngineError, JudgeError
+from judge.errors import ConfigError, EngineError, JudgeError
 from judge.types import InputError
 
 if TYPE_CHECKING:
@@ -213,9 +213,22 @@ def started(cluster: Cluster) -> Iterator[None]:
         where = f"the Ray cluster '{cluster.address}' cannot be reached" if cluster.address else "Ray cannot be started"
         raise EngineError(f"{where}: {_first_line(error)}") from error
     try:
+        _check_room(cluster, ray.cluster_resources())  # type: ignore[no-untyped-call]
         yield
     finally:
         ray.shutdown()
+
+
+def _check_room(cluster: Cluster, there: Mapping[str, float]) -> None:
+    """An actor that finds no room would wait for ever, without a word. A running cluster may still grow.
+
+    Raises:
+        ConfigError: There are not enough GPUs.
+    """
+    wanted, found = cluster.judges * cluster.gpus, there.get("GPU", 0.0)
+    if cluster.address is None and wanted > found:
+        hint = "lower --concurrency or --gpus, or judge with --device cpu"
+        raise ConfigError(f"{cluster.judges} judges need {wanted:g} GPUs, and {found:g} are there", hint=hint)
 
 
 @contextmanager

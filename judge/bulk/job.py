@@ -58,7 +58,7 @@ class Budget:
 
     Attributes:
         tokens: Read and written in this run.
-        seconds: Of this run, from the first bundle on.
+        seconds: Of this run, the start of the engines included.
     """
 
     tokens: int | None = None

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from judge.bulk.cluster import RayExecutor, started
+from judge.bulk.cluster import RayExecutor, _check_room, started
 from judge.bulk.job import Ending, LabelJob, Outcome, run_job
 from judge.bulk.parts import Parts
 from judge.bulk.plan import Cluster, DecoderSpec, ReadPlan, Selection, SourceSpec
 from judge.bulk.row import LabelRow
 from judge.bulk.run_file import JobRecord
 from judge.config import DecodingSettings
+from judge.errors import ConfigError
 from judge.media import Permissions
 from tests.bulk.cluster_parts import SlowSpec
 from tests.bulk.making import pictures
@@ -113,3 +114,9 @@ def test_a_judge_that_cannot_be_started_is_told(address: str, tmp_path: Path) ->
     assert outcome.error is not None
     assert (outcome.error.message, outcome.error.hint) == ("no such model", "choose another")
     assert rows(tmp_path / "out") == []
+
+
+def test_more_gpus_than_there_are_is_told_instead_of_waited_for() -> None:
+    with pytest.raises(ConfigError, match="2 judges need 128 GPUs"):
+        _check_room(Cluster(judges=2, gpus=64.0), {"CPU": 2.0})
+    _check_room(Cluster("auto", judges=2, gpus=64.0), {"CPU": 2.0})
