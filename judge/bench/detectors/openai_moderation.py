@@ -238,11 +238,12 @@ class OpenAIModeration:
 
 
 def _checked(base_url: str) -> str:
-    """Raises `ConfigError`; what a wrong address may hold of secrets is not repeated."""
+    """With the contract's `/v1` where there is no path. Raises `ConfigError`; what a wrong address may hold of secrets is
+    not repeated."""
     url = httpx.URL(service_url(base_url))
     if url.userinfo or url.query or url.fragment:
         raise ConfigError("the service's address must be plain, without user, query or fragment")
-    return str(url).rstrip("/")
+    return str(url).rstrip("/") + ("/v1" if url.path == "/" else "")
 
 
 def _key_of(settings: DetectorSettings) -> str | None:

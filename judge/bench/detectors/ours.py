@@ -147,7 +147,7 @@ class _Ours(ABC):
         }  # fmt: skip
         shown = f", {self._threshold:g}" if self._threshold is not None else ""
         return DetectorInfo(
-            name=parts.settings.label or f"ours({parts.engine.info.name}, {parts.policy.name}, {how}{shown})",
+            name=parts.settings.label or f"{parts.settings.name}({parts.engine.info.name}, {parts.policy.name}{shown})",
             digest=hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest(),
             modalities=modalities,
             categories=kinds_of_rules(parts.policy, modalities),
@@ -174,6 +174,11 @@ class Fast(_Ours):
     def info(self) -> DetectorInfo:
         """Without a threshold in the settings the rules decide, and this one is where a precondition is accepted."""
         return self._info
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of what runs, in order."""
+        return self._judge.stages
 
     async def _predict(self, media: Sequence[Media]) -> list[Prediction]:
         return [self._prediction(each) for each in await self._judge.judge_by_stage(media)]

@@ -92,7 +92,7 @@ async def test_a_threshold_decides_what_was_uncertain_but_not_what_cannot_be_rel
 
 
 async def test_the_whole_cascade_settles_what_fast_leaves_open(ours_full: Subject) -> None:
-    assert ours_full.detector.info.name == "ours(stickers-vlm, stickers, fast + the region test + chain of thought)"
+    assert ours_full.detector.info.name == "ours-full(stickers-vlm, stickers)"
     (found,) = await ours_full.detector.detect(demo(UNCERTAIN))
     assert found.flagged is not None
     assert found.usage.generations > 0
@@ -202,7 +202,7 @@ async def test_words_posted_with_a_picture_are_read_if_the_model_reads() -> None
 def engine_of(line: str) -> tuple[Fast, Sequence[str]]:
     found = build_detector(parse_detector(line))
     assert isinstance(found, Full)
-    return found, found.info.name.split(", ", 2)[2].rstrip(")").split(" + ")
+    return found, list(found.stages)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_a_configuration_file_says_everything_that_options_do_not(tmp_path: Path
     assert (full.parts.config.concurrency, full.info.threshold) == (3, 0.9)
     fast = build_detector(parse_detector(f"ours-fast,config={file},batch=5"))
     assert isinstance(fast, Fast)
-    assert fast.info.name == "ours(stickers-vlm, stickers, fast)"
+    assert fast.info.name == "ours-fast(stickers-vlm, stickers)"
     assert fast.parts.config.concurrency == 5
 
 
