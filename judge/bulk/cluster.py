@@ -88,7 +88,7 @@ class RayExecutor:
                 data = data.map(
                     LookingBack,  # type: ignore[arg-type]
                 fn_constructor_args=(plan,), num_cpus=0,
-                    compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=1), ray_remote_args_fn=lambda: here,
+                    compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=1), label_selector={"ray.io/node-id": ray.get_runtime_context().get_node_id()},
                 )  # fmt: skip
         return data.map(
             JudgingActor,  # type: ignore[arg-type]
