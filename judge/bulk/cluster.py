@@ -208,7 +208,9 @@ def started(cluster: Cluster) -> Iterator[None]:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         with _quiet():
-            ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, **_own(cluster))
+            ray.init(
+                address=cluster.address or "local", log_to_driver=False, logging_level=logging.ERROR, **_own(cluster)
+            )
     except Exception as error:
         where = f"the Ray cluster '{cluster.address}' cannot be reached" if cluster.address else "Ray cannot be started"
         raise EngineError(f"{where}: {_first_line(error)}") from error

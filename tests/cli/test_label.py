@@ -69,9 +69,9 @@ def test_labels_a_folder_over_ray_and_says_what_came_of_it(source: Path, tmp_pat
     assert verdict.score == pytest.approx(scored["score"], abs=1e-4)
     again = judge("label", str(source), "--out", str(tmp_path), "--json")
     assert (json.loads(again.stdout)["rows"], again.returncode) == (0, 3)
-    other = judge("label", str(source), "--out", str(tmp_path), "--preset", "strict")
+    other = judge("label", str(source), "--out", str(tmp_path), "--preset", "clue")
     assert other.returncode == 2
-    assert "settings.thresholds.preset was 'balanced' and is 'strict'" in other.stderr
+    assert "settings.thresholds.preset was 'log_odds' and is 'clue'" in other.stderr
 
 
 @on_ray
