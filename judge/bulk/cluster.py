@@ -88,7 +88,7 @@ class RayExecutor:
                 data = data.map(
                     LookingBack,  # type: ignore[arg-type]
                 fn_constructor_args=(plan,), num_cpus=0,
-                    compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=1), ray_remote_args_fn=lambda: here,
+                    compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=1), label_selector={"ray.io/node-id": ray.get_runtime_context().get_node_id()},
                 )  # fmt: skip
         return data.map(
             JudgingActor,  # type: ignore[arg-type]
@@ -208,7 +208,9 @@ def started(cluster: Cluster) -> Iterator[None]:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         with _quiet():
-            ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, **_own(cluster))
+            ray.init(
+                address=cluster.address or "local", log_to_driver=False, logging_level=logging.ERROR, **_own(cluster)
+            )
     except Exception as error:
         where = f"the Ray cluster '{cluster.address}' cannot be reached" if cluster.address else "Ray cannot be started"
         raise EngineError(f"{where}: {_first_line(error)}") from error
