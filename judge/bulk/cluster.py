@@ -75,6 +75,7 @@ class RayExecutor:
         context.print_on_execution_start = False
         context.execution_options.preserve_order = self.near
         here = _on_this_node()
+        here_too = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
         data: ray.data.Dataset = ray.data.read_datasource(
             _bundle_source(plan, control, Path.cwd()), override_num_blocks=1, concurrency=1, num_cpus=0, **here,
         )  # fmt: skip
@@ -88,7 +89,7 @@ class RayExecutor:
                 data = data.map(
                     LookingBack,  # type: ignore[arg-type]
                 fn_constructor_args=(plan,), num_cpus=0,
-                    compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=1), label_selector={"ray.io/node-id": ray.get_runtime_context().get_node_id()},
+                    compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=1), label_selector=here_too,
                 )  # fmt: skip
         return data.map(
             JudgingActor,  # type: ignore[arg-type]
