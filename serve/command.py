@@ -173,7 +173,8 @@ def run(settings: ServeSettings, address: str | None) -> None:
     from serve.app import APP_NAME, build_app  # noqa: PLC0415
 
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    ray.init(address=address, namespace=APP_NAME, **({} if address else _own_cluster()))
+    # "local": without it Ray joins whatever cluster an earlier program has left running.
+    ray.init(address=address or "local", namespace=APP_NAME, **({} if address else _own_cluster()))
     _end_on_signals()  # after Ray has put in handlers of its own
     try:
         ray_serve.start(http_options={"host": settings.http.host, "port": settings.http.port})

@@ -78,6 +78,7 @@ An input that could not be judged counts as uncertain.
 
 _EXTRAS = {
     **dict.fromkeys(("torch", "transformers"), "transformers"),
+    **dict.fromkeys(("pyarrow", "fsspec"), "label"),
     **dict.fromkeys(("ray", "fastapi", "sqlalchemy", "alembic", "pebble", "limits", "multipart"), "serve"),
 }
 """Modules that may be missing, and the extra that brings them."""

@@ -64,4 +64,12 @@ def _walk(root: Path) -> Iterator[tuple[Path, str]]:
 def _counts(entry: os.DirEntry[str]) -> bool:
     if entry.name.startswith("."):
         return False
-    return entry.is_dir(follow_symlinks=False) or (is_media_name(entry.name) and not entry.is_dir())
+    return entry.is_dir(follow_symlinks=False) or (is_media_name(entry.name) and not _leads_to_folder(entry))
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    """A link that leads nowhere, or round in a circle, is a file that cannot be read."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

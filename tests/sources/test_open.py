@@ -35,6 +35,12 @@ def test_a_folder_is_its_pictures_and_videos_in_order(tmp_path: Path) -> None:
     assert [below(each, tmp_path) for each in stream] == ["a.png", "b/10.jpg", "b/2.PNG", "b/c/clip.mp4"]
 
 
+def test_a_link_to_itself_is_one_file_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "a.png").write_bytes(b"x")
+    assert [(each.id, each.problem) for each in open_source(str(tmp_path))] == [("a.png", ""), ("loop.png", "")]
+
+
 def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
     put(tmp_path, "in/a.png")
     (tmp_path / "in" / "round").symlink_to(tmp_path / "in")

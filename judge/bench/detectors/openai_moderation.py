@@ -238,8 +238,8 @@ class OpenAIModeration:
 
 
 def _checked(base_url: str) -> str:
-    """With the contract's `/v1` where there is no path. Raises `ConfigError`; what a wrong address may hold of secrets is
-    not repeated."""
+    """With the contract's `/v1` where there is no path. Raises `ConfigError`; what a wrong address may hold of secrets
+    is not repeated."""
     url = httpx.URL(service_url(base_url))
     if url.userinfo or url.query or url.fragment:
         raise ConfigError("the service's address must be plain, without user, query or fragment")
