@@ -73,6 +73,8 @@ Exit codes: 0 everything was judged, or the budget is used up; 2 wrong usage, or
 not be judged: they are there, uncertain, with the reason; 130 Ctrl-C.
 """
 _EXIT_INTERRUPTED = 130
+_MOST_SMALL = 8
+"""Judges of the embedded model that are started by default."""
 _GPUS = Path("/proc/driver/nvidia/gpus")
 """A folder for each GPU: to ask torch would take seconds."""
 _LEFT_OUT = ("cache", "cache_dir", "concurrency")
@@ -322,21 +324,27 @@ def _cluster(
     gpus: float | None,
     decoders: int | None,
 ) -> Cluster:
-    """For this machine: a judge on every GPU, or else one, whose libraries use all cores but those of the decoders."""
+    """For this machine: a judge on every GPU. Without one: one judge, whose libraries use all cores but those of the
+    decoders; of the embedded model one on every core, which costs 0.4 GB each and is 1.9 times as fast on two cores."""
     n_here = len(list(_GPUS.glob("*"))) if address is None else 0
     wants_gpu = engine.name != "openai" and (
         engine.device.startswith("cuda") or (engine.device == "auto" and n_here > 0)
     )
     gpus_each = float(wants_gpu) if gpus is None else gpus
-    n_judges = judges or (max(int(n_here / gpus_each), 1) if gpus_each else 1)
     n_cores = os.cpu_count() or 1
+    alone = min(n_cores, _MOST_SMALL) if address is None and _is_embedded_engine(engine) else 1
+    n_judges = judges or (max(int(n_here / gpus_each), 1) if gpus_each else alone)
     threads = max((n_cores - max(n_cores // 8, 1)) // n_judges, 1) if address is None and not gpus_each else 1
     return Cluster(address, n_judges, float(threads) if cpus is None else cpus, gpus_each, decoders or n_judges)
 
 
 def _is_embedded(settings: JudgeConfig) -> bool:
+    return _is_embedded_engine(settings.engine)
+
+
+def _is_embedded_engine(engine: EngineConfig) -> bool:
     default = EngineConfig()
-    return (settings.engine.name, settings.engine.model) == (default.name, default.model)
+    return (engine.name, engine.model) == (default.name, default.model)
 
 
 @contextmanager
