@@ -62,7 +62,7 @@ class JobRunner:
         """Until it is cancelled. The job under way then goes back, as if it had not begun."""
         while True:
             try:
-                job = await self._jobs.claim(self._settings.lease_s, self._settings.max_attempts, died_too_often)
+                job = await self._claim()
                 if job is None:
                     await asyncio.sleep(_LOOK_AGAIN_S)
                 else:
@@ -70,6 +70,18 @@ class JobRunner:
             except StoreError:
                 _LOG.exception("the store cannot be used; jobs wait")
                 await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def _claim(self) -> ClaimedJob | None:
+        claiming = asyncio.create_task(
+            self._jobs.claim(self._settings.lease_s, self._settings.max_attempts, died_too_often)
+        )
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            with suppress(StoreError):
+                if (job := await claiming) is not None:  # ours already, and nobody would know before the lease is over
+                    await self._jobs.put_back(job, 0.0, counts=False)
+            raise
 
     async def _hold(self, job: ClaimedJob) -> None:
         """Judge while the lease is renewed; stop when it is lost."""

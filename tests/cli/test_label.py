@@ -75,40 +75,44 @@ def test_labels_a_folder_over_ray_and_says_what_came_of_it(source: Path, tmp_pat
 
 
 @on_ray
-def test_ctrl_c_writes_what_is_judged_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    source = pictures(tmp_path / "in", range(64))
-    out, journal = tmp_path / "out", tmp_path / "journal"
-    arguments = ["label", str(source), "--out", str(out), "--journal", str(journal)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "judge.cli", *arguments], stderr=subprocess.PIPE, text=True, cwd=ROOT
-    )
-    while process.poll() is None and not journal.exists():
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, messages = process.communicate(timeout=120)
-    assert process.returncode == 130, messages
-    assert "the same command goes on" in messages
-    written = rows(out)
-    assert 0 < len(written) < 64
-    n_lines = len(journal.read_text().splitlines())
-    assert n_lines == len(written)
-    assert judge(*arguments).returncode in (0, 3)
-    assert [row.index for row in rows(out)] == list(range(64))
-    assert sorted(json.loads(line)["index"] for line in journal.read_text().splitlines()) == list(range(64))
+def test_killed_then_interrupted_nothing_is_lost_doubled_or_judged_again(tmp_path: Path) -> None:
+    source = pictures(tmp_path / "in", range(60))
+    good = next(source.glob("*.png")).read_bytes()
+    for name, data in {"a-cut.png": good[:40], "m-empty.png": b"", "n-\nline.png": b"no", "z-twin.png": good}.items():
+        (source / name).write_bytes(data)
+    out, journal, config = tmp_path / "out", tmp_path / "journal", tmp_path / "config.yaml"
+    config.write_text("concurrency: 4\n")  # small bundles, so that there is something to cut off
+    arguments = ["label", str(source), "--out", str(out), "--journal", str(journal), "--config", str(config),
+                 "--concurrency", "1", "--flush-seconds", "0"]  # fmt: skip
+    told = []
+    for how in (signal.SIGKILL, signal.SIGINT):
+        before, n_lines = [row.index for row in rows(out)], _n_lines(journal)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "judge.cli", *arguments], stderr=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        while process.poll() is None and Parts(out / "rows").n_rows <= len(before):
+            time.sleep(0.05)
+        process.send_signal(how)
+        told.append((process.communicate(timeout=120)[1], process.returncode))
+        assert not set(before) & set(_judged(journal)[n_lines:])
+    assert [code for _, code in told] == [-signal.SIGKILL, 130]
+    assert "the same command goes on" in told[1][0]
+    written, n_lines = [row.index for row in rows(out)], _n_lines(journal)
+    assert 0 < len(before) < len(written) < 64
+    assert judge(*arguments).returncode == 3
+    found = rows(out)
+    assert [row.index for row in found] == list(range(64))
+    assert not set(written) & set(_judged(journal)[n_lines:])
+    assert sorted(row.id for row in found if row.error_code) == ["a-cut.png", "m-empty.png", "n-\nline.png"]
+    assert [row.id for row in found if row.duplicate_of is not None] == ["z-twin.png"]
 
 
-@on_ray
-def test_killed_twice_over_hostile_files_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
-    script = str(ROOT / "benchmarks" / "label_kill.py")
-    done = subprocess.run(
-        [sys.executable, script, "--kills", "2", "--pictures", "100", "--only", "hostile"],
-        capture_output=True, text=True, cwd=ROOT, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    (found,) = json.loads(done.stdout.splitlines()[-1])["rows"]
-    assert (found["kills"], found["lost"], found["doubled"], found["judged_again"]) == (2, 0, 0, 0)
-    assert found["errors"] >= 12
-    assert found["duplicates"] >= 2
+def _judged(journal: Path) -> list[int]:
+    return [json.loads(line)["index"] for line in journal.read_text().splitlines()] if journal.exists() else []
+
+
+def _n_lines(journal: Path) -> int:
+    return len(_judged(journal))
 
 
 def test_a_dry_run_estimates_and_writes_nothing(source: Path, tmp_path: Path) -> None:

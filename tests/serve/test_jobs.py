@@ -84,7 +84,7 @@ async def test_a_clip_judged_by_the_embedded_model(tmp_path: Path) -> None:
             "DurationMillis": segment["end_ms"] - segment["start_ms"],
         }  # fmt: skip
         assert (found["JobStatus"], found["Decision"], found["Flagged"]) == ("SUCCEEDED", "unsafe", True)
-        assert (found["Constitution"], found["JobTag"], found["Attempts"]) == ("stickers-video@1.0.0", "mine", 1)
+        assert (found["Constitution"], found["JobTag"], found["Attempts"]) == ("stickers-video@1.0.1", "mine", 1)
         assert found["VideoMetadata"] == {"DurationMillis": verdict["duration_ms"], "FramesJudged": verdict["n_frames"]}
         frames = (await ended(http, unsafe))["ModerationLabels"]
         assert [each["Timestamp"] for each in frames] == sorted({*segment["evidence_ms"], segment["peak_ms"]})
@@ -326,6 +326,25 @@ async def test_a_worker_that_ends_gives_its_job_back(tmp_path: Path) -> None:
         async with working(context) as http:
             id = await started(http, video())
             await until(lambda: state(store, id) == ("running", 1))
+        assert state(store, id) == ("queued", 0)
+
+
+async def test_a_job_that_was_claimed_while_the_worker_ended_goes_back(tmp_path: Path) -> None:
+    async with remembering(tmp_path, HangingBackend(), jobs=ONE_WORKER) as context:
+        store = store_of(context)
+        claim, claimed = store.jobs.claim, asyncio.Event()
+
+        async def slowly(*arguments: object) -> object:
+            job = await claim(*arguments)  # type: ignore[arg-type]
+            if job is not None:
+                claimed.set()
+                await asyncio.sleep(0.2)
+            return job
+
+        store.jobs.claim = slowly  # type: ignore[method-assign,assignment]
+        async with working(context) as http:
+            id = await started(http, video())
+            await asyncio.wait_for(claimed.wait(), 10)
         assert state(store, id) == ("queued", 0)
 
 

@@ -204,8 +204,8 @@ def test_the_page_stays_while_the_model_does_not_answer() -> None:
 
 
 def test_the_choice_begins_as_the_settings_have_it() -> None:
-    text = client({"constitution": "vhd11k@1.0.0"}).get("/").text
-    assert re.findall(r'value="([^"]+)" selected', text) == ["vhd11k@1.0.0"]
+    text = client({"constitution": "vhd11k@1.0.1"}).get("/").text
+    assert re.findall(r'value="([^"]+)" selected', text) == ["vhd11k@1.0.1"]
     cascade = JudgeConfig.model_validate(
         {"cascade": {"debate": {"enabled": True, "orders": "both"}, "region": {"localizer": "owlv2"}}}
     ).cascade
