@@ -43,7 +43,9 @@ def encode(path: Path, frames: Iterable[NDArray[np.uint8]]) -> None:
             stream.width = stream.height = CANVAS_PX
             stream.pix_fmt = "yuv420p"
             for picture in frames:
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+                # Converted here: what the encoder converts by itself differs by a bit once in ten times.
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+                container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
     except av.FFmpegError as error:
         raise ConfigError(f"'{path}' cannot be written: {error}", hint="this needs PyAV with libx264") from error
