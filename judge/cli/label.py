@@ -325,7 +325,8 @@ def _cluster(
     decoders: int | None,
 ) -> Cluster:
     """For this machine: a judge on every GPU. Without one: one judge, whose libraries use all cores but those of the
-    decoders; of the embedded model one on every core, which costs 0.4 GB each and is 1.9 times as fast on two cores."""
+    decoders; of the embedded model one on every core, which is faster than more threads (docs/log.md), for about 0.8 GB
+    each."""
     n_here = len(list(_GPUS.glob("*"))) if address is None else 0
     wants_gpu = engine.name != "openai" and (
         engine.device.startswith("cuda") or (engine.device == "auto" and n_here > 0)

@@ -43,7 +43,7 @@ def encode(path: Path, frames: Iterable[NDArray[np.uint8]]) -> None:
             stream.width = stream.height = CANVAS_PX
             stream.pix_fmt = "yuv420p"
             for picture in frames:
-                # Converted here: what the encoder converts by itself differs by a bit once in ten times.
+                # Converted here: what the encoder converts by itself is not the same every time (docs/log.md).
                 frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))

@@ -160,3 +160,4 @@ class DetectorContract:
         other = subject.build(subject.settings)
         asyncio.run(other.close())
         asyncio.run(other.close())
+        assert other.info.digest == subject.detector.info.digest  # what it was is still told
