@@ -180,11 +180,9 @@ def test_written_files_show_the_scenes_and_have_the_columns_of_vhd11k(items: lis
 
 def test_the_same_frames_give_the_same_bytes(tmp_path: Path) -> None:
     pictures = [render(scene) for scene in plan(AWAY, KNIFE_AT_DOG).clip().frames]
-    written = set()
-    for _ in range(12):
-        encode(tmp_path / "a.mp4", pictures)
-        written.add((tmp_path / "a.mp4").read_bytes())
-    assert len(written) == 1
+    for name in ("a.mp4", "b.mp4"):
+        encode(tmp_path / name, pictures)
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
 def test_without_pyav_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
