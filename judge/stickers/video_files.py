@@ -43,8 +43,12 @@ def encode(path: Path, frames: Iterable[NDArray[np.uint8]]) -> None:
             stream.width = stream.height = CANVAS_PX
             stream.pix_fmt = "yuv420p"
             for picture in frames:
-                # Converted here: what the encoder converts by itself is not the same every time (docs/log.md).
+                # Converted here, with nothing left over between lines: else the bytes are not always the same (docs/log.md).
                 frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+                for plane in frame.planes:
+                    lines = np.frombuffer(bytes(plane), np.uint8).reshape(-1, plane.line_size).copy()
+                    lines[:, plane.width :] = 0
+                    plane.update(lines.tobytes())
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
     except av.FFmpegError as error:
