@@ -43,7 +43,7 @@ def encode(path: Path, frames: Iterable[NDArray[np.uint8]]) -> None:
             stream.width = stream.height = CANVAS_PX
             stream.pix_fmt = "yuv420p"
             for picture in frames:
-                # Converted here, with nothing left over between lines: else the bytes are not always the same (docs/log.md).
+                # Converted here, and nothing left between lines: else the bytes are not always the same (docs/log.md).
                 frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
                 for plane in frame.planes:
                     lines = np.frombuffer(bytes(plane), np.uint8).reshape(-1, plane.line_size).copy()
