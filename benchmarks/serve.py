@@ -12,6 +12,7 @@ overload    first as many callers as the service has places for (what it can do)
 
     python benchmarks/serve.py                          # the service in one process (uvicorn)
     python benchmarks/serve.py --target ray             # as `judge serve` starts it
+    python benchmarks/serve.py --target ray-proxy       # the gateway as a replica behind Ray's proxy
     python benchmarks/serve.py --target ray-apart       # with engine replicas, as on GPUs
     python benchmarks/serve.py --parts overload --seconds 60
 """
@@ -26,7 +27,7 @@ from pathlib import Path
 def main() -> None:
     """Measures, prints tables, and the JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--target", choices=("in-process", "ray", "ray-apart"), default="in-process")
+    parser.add_argument("--target", choices=("in-process", "ray", "ray-proxy", "ray-apart"), default="in-process")
     parser.add_argument("--parts", nargs="+", choices=("throughput", "overhead", "overload"),
                         default=["throughput", "overhead", "overload"])  # fmt: skip
     parser.add_argument("--callers", type=int, default=8, help="callers at a time, for throughput")

@@ -21,6 +21,7 @@ from serve.engine_replica import EngineReplica
 from serve.gate import build_gate
 from serve.gateway import create_gateway
 from serve.judge_replica import JudgeReplica, RayBackend
+from serve.limits import Admission
 from serve.logs import configure_logs
 from serve.settings import ReplicaSettings, ServeSettings
 
@@ -54,7 +55,20 @@ class Gateway:
 
 
 def build_app(settings: ServeSettings) -> Application:
-    """The application, for `serve.run` or `serve run`; `python -m serve.entry` names it for `serve deploy`."""
+    """The whole application, for `serve.run`; `build_app_from_yaml` names it for `serve run` and `serve deploy`."""
+    gateway = _deployment(
+        serve.ingress()(Gateway),
+        name="gateway",
+        max_ongoing_requests=settings.gateways.max_ongoing,
+        max_queued_requests=settings.queue.max_queued,
+        backpressure_config=BackpressureConfig(status_code=429, retry_after_s=settings.queue.retry_after_s),
+        **_replicas(settings.gateways, settings),
+    )
+    return gateway.bind(settings, build_judges(settings))
+
+
+def build_judges(settings: ServeSettings) -> Application:
+    """The application without its gateways: for a gateway elsewhere, over a handle."""
     engine = None
     if not settings.engine_in_judge:
         engine = _engine("engine", settings.engine, settings).bind(settings.judge.engine, settings.batch_wait_ms)
@@ -64,23 +78,16 @@ def build_app(settings: ServeSettings) -> Application:
         )
         for name, config in settings.judge.panel.items()
     }
-    judges = _deployment(
+    return _deployment(
         JudgeReplica,
         name="judge",
         max_ongoing_requests=settings.queue.max_ongoing,
-        max_queued_requests=settings.queue.max_queued,
+        # Gateways refuse what is too much before they read it (`serve.limits`). Serve's own limit lies above theirs: it
+        # counts a place as taken a little longer, and would refuse what was let in.
+        max_queued_requests=Admission(settings).max_media + settings.http.max_media,
         request_router_config=_HASHED,
         **_replicas(settings.judges, settings),
     ).bind(settings, engine, panel)
-    gateway = _deployment(
-        serve.ingress()(Gateway),
-        name="gateway",
-        max_ongoing_requests=settings.gateways.max_ongoing,
-        max_queued_requests=settings.queue.max_queued,
-        backpressure_config=BackpressureConfig(status_code=429, retry_after_s=settings.queue.retry_after_s),
-        **_replicas(settings.gateways, settings),
-    )
-    return gateway.bind(settings, judges)
 
 
 def build_app_from_yaml(args: Mapping[str, Any]) -> Application:
@@ -93,6 +100,9 @@ def build_app_from_yaml(args: Mapping[str, Any]) -> Application:
         settings = ServeSettings.model_validate(dict(args))
     except ValidationError as error:
         raise ConfigError(f"args: {first_problem(error)}") from error
+    if not settings.gateways.in_ray:
+        told = "args: gateways.in_ray must be true where no process of `judge serve` runs beside the cluster"
+        raise ConfigError(told, hint="remove it, or start the service with `judge serve --config`")
     build_gate(settings)
     return build_app(settings)
 

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
-import signal
-import socket
 import sys
-import threading
 from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
-from rich.console import Console
 
 from judge.assets import constitution_path
 from judge.cli.options import override_engine
 from judge.config import load_settings
-from judge.errors import ConfigError, EngineError, JudgeError
+from judge.errors import EngineError, JudgeError
 from serve.gate import build_gate
+from serve.launch import run
+from serve.listening import listen
 from serve.settings import ServeSettings
 from serve.store.command import add_store_commands
 
@@ -43,7 +39,6 @@ Examples:
 Ctrl-C or SIGTERM ends it: what is under way is finished first, nothing new is taken.
 Exit codes: 0 ended as it was told; 2 wrong usage or settings; 1 it could not start.
 """
-_OBJECT_STORE_BYTES = 256 * 2**20
 
 app = typer.Typer(
     help="Serve verdicts over HTTP.", epilog=_EXAMPLES, add_completion=False, pretty_exceptions_enable=False,
@@ -144,102 +139,4 @@ def check(settings: ServeSettings) -> None:
     """
     build_gate(settings)
     constitution_path(settings.constitution.partition("@")[0])
-    try:
-        with socket.create_server((settings.http.host, settings.http.port)):
-            return
-    except OSError as error:
-        where = f"{settings.http.host}:{settings.http.port}"
-        raise ConfigError(
-            f"cannot listen on {where}: {error.strerror or error}", hint="choose another --port"
-        ) from error
-
-
-def run(settings: ServeSettings, address: str | None) -> None:
-    """Start Ray and the application; return when a signal ends it.
-
-    Raises:
-        JudgeError: It could not start.
-    """
-    messages = Console(stderr=True)
-    messages.print("starting (a large model takes minutes)...", style="dim")
-    # The cluster started here listens on this machine only and ends with this process. A cluster of your own
-    # (`--address`) keeps the token authentication that Ray 2.60 has by default.
-    if address is None:
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    tune_serve()
-    import ray  # noqa: PLC0415  (seconds)
-    from ray import serve as ray_serve  # noqa: PLC0415
-
-    from serve.app import APP_NAME, build_app  # noqa: PLC0415
-
-    logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    # "local": without it Ray joins whatever cluster an earlier program has left running.
-    ray.init(address=address or "local", namespace=APP_NAME, **({} if address else _own_cluster()))
-    _end_on_signals()  # after Ray has put in handlers of its own
-    try:
-        ray_serve.start(http_options={"host": settings.http.host, "port": settings.http.port})
-        ray_serve.run(build_app(settings), name=APP_NAME, route_prefix="/")
-        _greet(settings, messages)
-        threading.Event().wait()
-    except _Ended:
-        messages.print("ending: what is under way is finished first (once more ends it at once)...", style="dim")
-    except RuntimeError as error:
-        raise EngineError("the service could not start", hint=_first_line(error)) from error
-    finally:
-        if address is None:
-            ray_serve.shutdown()  # type: ignore[no-untyped-call]
-            ray.shutdown()
-        else:
-            ray_serve.delete(APP_NAME)
-
-
-def tune_serve() -> None:
-    """Ray Serve's switch for fewer threads and direct calls between replicas: a request without a verdict to make takes
-    5 instead of 10 ms. To be called before Ray is imported; replicas inherit it. What is set already stays.
-    """
-    os.environ.setdefault("RAY_SERVE_THROUGHPUT_OPTIMIZED", "1")
-    # What the switch waits for at the end (30 s) is a load balancer of one's own that calls replicas by their address.
-    os.environ.setdefault("RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", "1")
-    os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
-    # By default whatever else runs on the machine comes before replicas: with the same load beside it, a service at 10
-    # times its capacity answered 191 requests, and 333 so.
-    os.environ.setdefault("RAY_worker_niceness", "0")
-
-
-class _Ended(BaseException):
-    """A signal asked for the end."""
-
-
-def _end_on_signals() -> None:
-    """The first SIGINT or SIGTERM raises `_Ended`; the next one kills."""
-
-    def end(*_: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
-        raise _Ended
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
-
-
-def _own_cluster() -> dict[str, Any]:
-    return {
-        "num_cpus": os.cpu_count(),
-        "include_dashboard": False,
-        "object_store_memory": _OBJECT_STORE_BYTES,
-        "log_to_driver": False,
-        "logging_level": "warning",
-        "_node_ip_address": "127.0.0.1",
-    }
-
-
-def _greet(settings: ServeSettings, messages: Console) -> None:
-    url = f"http://{settings.http.host}:{settings.http.port}"
-    messages.print(f"serving at {url} with '{settings.judge.engine.model}', constitution '{settings.constitution}'")
-    messages.print(f"  try: curl -s {url}/v1/judge -F media=@photo.jpg", markup=False)
-    if settings.http.page:
-        messages.print(f"  or open {url}/ in a browser")
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    listen(settings.http).close()

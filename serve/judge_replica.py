@@ -7,6 +7,7 @@ import hashlib
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from copy import copy
 from typing import TYPE_CHECKING
 
 from judge.errors import EngineError
@@ -14,6 +15,7 @@ from judge.media.reference import InlineMedia
 from serve.backend import ModelCard, Reply, Work
 from serve.calls import ReplicaDied, ask, ask_stream
 from serve.engine_replica import EngineDescription, EngineReplica
+from serve.parcel import Packer, Parcel
 from serve.remote_engine import RemoteEngine
 from serve.service import JudgeService
 from serve.settings import ServeSettings
@@ -45,21 +47,22 @@ class JudgeReplica:
         self._panel = panel
         self._own = EngineReplica(settings.judge.engine, settings.batch_wait_ms) if engine is None else None
         self._service: JudgeService | None = None
+        self._packer = Packer()
         self._starting = asyncio.Lock()
 
-    async def judge(self, work: Work) -> Reply:
+    async def judge(self, parcel: Parcel) -> Reply:
         """The final reply of `JudgeService.judge`."""
         last: Reply | None = None
         service = await self._ready()
-        async for reply in service.judge(work):
+        async for reply in service.judge(self._packer.open(parcel)):
             last = reply
         assert last is not None
         return last
 
-    async def refine(self, work: Work) -> AsyncGenerator[Reply, None]:
+    async def refine(self, parcel: Parcel) -> AsyncGenerator[Reply, None]:
         """Every reply."""
         service = await self._ready()
-        async for reply in service.judge(work):
+        async for reply in service.judge(self._packer.open(parcel)):
             yield reply
 
     async def models(self) -> tuple[ModelCard, ...]:
@@ -96,20 +99,25 @@ async def _remote(handle: DeploymentHandle | None) -> RemoteEngine:  # type: ign
 
 
 class RayBackend:
-    """As `Backend`, over a handle to judge replicas. The same media goes to the same replica, whose cache knows it."""
+    """As `Backend`, over a handle to judge replicas. The same media goes to the same replica, whose cache knows it.
+
+    To be used in one event loop.
+    """
 
     def __init__(self, handle: DeploymentHandle) -> None:  # type: ignore[type-arg]
-        self._handle = handle
+        # A handle of its own: Serve ends the one that it keeps itself, after the loop in which this one works.
+        self._handle = copy(handle)
+        self._packer = Packer()
 
     async def judge(self, work: Work) -> AsyncGenerator[Reply, None]:
-        handle = self._handle.options(session_id=media_key(work))
+        handle, parcel = self._handle.options(session_id=media_key(work)), self._packer.pack(work)
         for attempt in range(1, _ATTEMPTS + 1):
             told = False
             try:
                 if not work.refine:
-                    yield await ask(handle.judge, work)
+                    yield await ask(handle.judge, parcel)
                     return
-                async with aclosing(ask_stream(handle.options(method_name="refine", stream=True), work)) as replies:
+                async with aclosing(ask_stream(handle.options(method_name="refine", stream=True), parcel)) as replies:
                     async for reply in replies:
                         told = True
                         yield reply
@@ -128,6 +136,7 @@ class RayBackend:
 
     async def close(self) -> None:
         """The replicas live on."""
+        await self._handle.shutdown_async()  # type: ignore[no-untyped-call]
 
     async def _ask(self, method: str) -> tuple[ModelCard, ...]:
         answer: tuple[ModelCard, ...] = await ask(self._handle.options(method_name=method))

@@ -177,6 +177,17 @@ class ReplicaSettings(Settings):
     """Calls that one replica works on at the same time."""
 
 
+class GatewaySettings(ReplicaSettings):
+    """What speaks HTTP."""
+
+    max_ongoing: Count = 512
+    """Requests that one replica works on at the same time."""
+    in_ray: bool = True
+    """Replicas behind Ray's proxy, any number of them. Off: `judge serve` speaks HTTP itself, in its own process, and
+    calls the judges from there: nothing of Ray stands between a caller and what refuses it. The other settings of
+    gateways are not read then."""
+
+
 class ContractSettings(Settings):
     """Contracts of others (OpenAI's moderations, LiteLLM's guardrail), which know yes and no and nothing between."""
 
@@ -219,8 +230,8 @@ class ServeSettings(Settings):
     """Video jobs."""
     decoders: Count = 2
     """Processes of each judge replica that decode pictures."""
-    gateways: ReplicaSettings = ReplicaSettings(max_ongoing=512)
-    """Replicas that speak HTTP."""
+    gateways: GatewaySettings = GatewaySettings()
+    """Replicas that speak HTTP, or the process that does."""
     judges: ReplicaSettings = ReplicaSettings()
     """Replicas that run the pipeline."""
     engine: ReplicaSettings = ReplicaSettings()
@@ -230,8 +241,9 @@ class ServeSettings(Settings):
     small model on one machine. `engine` is not read then, and `judges` reserves what the model needs."""
     panel: Mapping[str, ReplicaSettings] = Field(default_factory=dict)
     """Replicas of the models of `judge.panel`, by name; those not named get one replica."""
-    batch_wait_ms: Annotated[float, Field(ge=0.0, le=1000.0)] = 2.0
-    """How long an engine replica waits for more calls to ask together; engines that batch by themselves wait not."""
+    batch_wait_ms: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0
+    """How long an idle model waits for more calls to ask together; a busy one gathers them anyway. Not for engines that
+    batch by themselves."""
     contracts: ContractSettings = ContractSettings()
     """Contracts of others."""
     telemetry: TelemetrySettings = TelemetrySettings()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import httpx
+import aiohttp
 
 PATIENCE_S = 120.0
+_TYPE = {"Content-Type": "multipart/form-data; boundary=part"}
+_HEAD = b'--part\r\nContent-Disposition: form-data; name="media"; filename="picture.png"\r\n\r\n'
+_TAIL = b"\r\n--part--\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +46,31 @@ async def opened(url: str, pictures: Sequence[bytes], per_s: float, seconds: flo
         return list(await asyncio.gather(*tasks))
 
 
-async def _one_caller(client: httpx.AsyncClient, todo: Iterator[bytes]) -> list[Answered]:
+async def _one_caller(client: aiohttp.ClientSession, todo: Iterator[bytes]) -> list[Answered]:
     return [await _ask(client, data) for data in todo]
 
 
-async def _ask(client: httpx.AsyncClient, data: bytes) -> Answered:
+async def _ask(client: aiohttp.ClientSession, data: bytes) -> Answered:
     began_s = time.perf_counter()
     try:
-        answer = await client.post("/v1/judge", files={"media": ("picture.png", data)})
-    except httpx.HTTPError as error:
+        async with client.post("/v1/judge", data=_HEAD + data + _TAIL, headers=_TYPE) as answer:
+            body = await answer.read()
+    except (aiohttp.ClientError, TimeoutError) as error:
         return Answered(0, (time.perf_counter() - began_s) * 1000, type(error).__name__)
-    return Answered(answer.status_code, (time.perf_counter() - began_s) * 1000, _problem(answer))
+    return Answered(answer.status, (time.perf_counter() - began_s) * 1000, _problem(answer, body))
 
 
-def _problem(answer: httpx.Response) -> str:
-    if answer.status_code == 200:
-        (result,) = answer.json()["results"]
+def _problem(answer: aiohttp.ClientResponse, body: bytes) -> str:
+    if answer.status == 200:
+        (result,) = json.loads(body)["results"]
         return "" if result["verdict"] is not None and not result["cached"] else "no verdict of its own"
-    if answer.status_code == 429:
+    if answer.status == 429:
         return "" if "retry-after" in answer.headers else "429 without Retry-After"
-    return f"status {answer.status_code}"
+    return f"status {answer.status}"
 
 
-def _client(url: str) -> httpx.AsyncClient:
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
-    return httpx.AsyncClient(base_url=url, timeout=PATIENCE_S, limits=limits, trust_env=False)
+def _client(url: str) -> aiohttp.ClientSession:
+    """Not the usual httpx: in one process with the load it took 2 ms of processor time for a request, this one 0.6."""
+    return aiohttp.ClientSession(
+        base_url=url, timeout=aiohttp.ClientTimeout(PATIENCE_S), connector=aiohttp.TCPConnector(limit=0)
+    )

@@ -5,13 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
-from serve.command import tune_serve
-from serve.settings import AuthSettings, HttpSettings, QueueSettings, ServeSettings, StoreSettings, TelemetrySettings
+from serve.launch import serve_on_ray, tune_serve
+from serve.settings import (
+    AuthSettings,
+    GatewaySettings,
+    HttpSettings,
+    QueueSettings,
+    ServeSettings,
+    StoreSettings,
+    TelemetrySettings,
+)
 
 from .child import tell
 from .settings import PLACES, judge_config
@@ -24,15 +34,16 @@ def main() -> None:
             judge=judge_config(engine, Path(folder)),
             auth=AuthSettings(mode="open"),
             http=HttpSettings(port=_free_port()),
-            engine_in_judge=target == "ray",  # as serve/config.yaml has it
+            engine_in_judge=target != "ray-apart",  # as serve/config.yaml has it, and the gateways
+            gateways=GatewaySettings(in_ray=target == "ray-proxy"),
             queue=QueueSettings(max_ongoing=PLACES, max_queued=PLACES),
             store=StoreSettings(folder=Path(folder)),
             telemetry=TelemetrySettings(log_level="warning"),
         )
-        if target in {"ray", "ray-apart"}:
-            _on_ray(settings)
-        else:
+        if target == "in-process":
             asyncio.run(_in_process(settings))
+        else:
+            _on_ray(settings)
 
 
 async def _in_process(settings: ServeSettings) -> None:
@@ -61,20 +72,24 @@ def _on_ray(settings: ServeSettings) -> None:
     import ray  # noqa: PLC0415
     from ray import serve  # noqa: PLC0415
 
-    from serve.app import APP_NAME, build_app  # noqa: PLC0415
+    from serve.app import APP_NAME  # noqa: PLC0415
 
     ray.init(
         address="local", num_cpus=4, include_dashboard=False, object_store_memory=200 * 2**20, log_to_driver=False,
         namespace=APP_NAME, logging_level=logging.WARNING,
     )  # fmt: skip
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    threading.Thread(target=_end_with_input, daemon=True).start()
     try:
-        serve.start(http_options={"host": settings.http.host, "port": settings.http.port})
-        serve.run(build_app(settings), name=APP_NAME, route_prefix="/")
-        tell({"url": f"http://{settings.http.host}:{settings.http.port}"})
-        sys.stdin.read()
+        serve_on_ray(settings, on_ready=lambda url: tell({"url": url}), on_end=lambda: None)
     finally:
         serve.shutdown()  # type: ignore[no-untyped-call]
         ray.shutdown()
+
+
+def _end_with_input() -> None:
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _free_port() -> int:

@@ -26,7 +26,7 @@ from judge.media import FileMedia, Permissions, load_media
 from judge.pipeline import Judge
 from judge.stages.prior_store import PriorStore
 from judge.types import Verdict
-from serve.command import tune_serve
+from serve.launch import tune_serve
 from serve.settings import AuthSettings, HttpSettings, QueueSettings, ReplicaSettings, ServeSettings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
