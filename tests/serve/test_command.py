@@ -13,7 +13,7 @@ from judge.config import load_settings
 from judge.engines.build import ENGINES
 from judge.errors import ConfigError
 from judge.profiles import resolve_profile
-from serve.app import build_app, build_app_from_yaml
+from serve.app import build_app, build_app_from_yaml, build_judges
 from serve.command import check, read_settings, with_options
 from serve.gate import build_gate
 from serve.settings import ServeSettings
@@ -108,3 +108,10 @@ def test_the_file_for_kuberay_is_a_ray_service_with_our_application() -> None:
 def test_a_cluster_that_asks_for_no_keys_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"auth\.mode 'open'"):
         build_app_from_yaml({"auth": {"mode": "open"}, "http": {"host": "0.0.0.0"}})
+
+
+def test_a_cluster_alone_has_no_process_that_would_speak_http() -> None:
+    with pytest.raises(ConfigError, match=r"gateways\.in_ray must be true") as caught:
+        build_app_from_yaml({"gateways": {"in_ray": False}})
+    assert "judge serve --config" in caught.value.hint
+    assert build_judges(ServeSettings())._bound_deployment.name == "judge"

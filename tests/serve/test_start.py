@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from judge.assets import sample_media_path
@@ -57,3 +60,50 @@ def test_it_starts_judges_and_ends_with_a_signal(tmp_path: Path, monkeypatch: py
     assert service.returncode == 0
     assert f"serving at {url}" in messages
     assert "Controller failed to shut down" not in messages  # Serve would wait for half a minute, and kill
+
+
+def test_what_is_under_way_is_answered_when_it_ends_and_a_killed_judge_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    service = subprocess.Popen(
+        [sys.executable, "-m", "judge.cli", "serve", "--port", str(port)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        wait_until_ready(service, url)
+        os.kill(judge_below(service.pid), signal.SIGKILL)
+        statuses = [ask_once(url, b"killed")]
+        while statuses[-1] != 200 and len(statuses) < 120:
+            time.sleep(0.5)
+            statuses.append(ask_once(url, b"killed"))
+        with ThreadPoolExecutor(8) as callers:
+            under_way = [callers.submit(ask_once, url, b"%d" % n) for n in range(8)]
+            time.sleep(0.3)
+            service.send_signal(signal.SIGTERM)
+            ended = [each.result() for each in under_way]
+        _, messages = service.communicate(timeout=90)
+    finally:
+        service.kill()
+    assert set(statuses) <= {200, 503}  # an error is told as one, and never a verdict
+    assert statuses[-1] == 200
+    assert ended == [200] * 8
+    assert service.returncode == 0
+    assert "ending: what is under way is finished first" in messages
+    assert "Traceback" not in messages
+
+
+def ask_once(url: str, mark: bytes) -> int:
+    """The status; the mark, behind the end of the picture's data, makes it one that no cache knows."""
+    return httpx.post(
+        f"{url}/v1/judge", files={"media": ("x.png", PICTURE.read_bytes() + mark)}, timeout=90
+    ).status_code
+
+
+def judge_below(pid: int) -> int:
+    """The process of the judge replica that this service started."""
+    below = psutil.Process(pid).children(recursive=True)
+    (found,) = [each.pid for each in below if "ServeReplica:visual-judge:judge" in " ".join(each.cmdline())]
+    return found
