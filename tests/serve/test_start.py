@@ -81,7 +81,8 @@ def test_what_is_under_way_is_answered_when_it_ends_and_a_killed_judge_comes_bac
             statuses.append(ask_once(url, b"killed"))
         with ThreadPoolExecutor(8) as callers:
             under_way = [callers.submit(ask_once, url, b"%d" % n) for n in range(8)]
-            time.sleep(0.3)
+            while sum(each.done() for each in under_way) + media_in_flight(url) < 8:
+                time.sleep(0.01)
             service.send_signal(signal.SIGTERM)
             ended = [each.result() for each in under_way]
         _, messages = service.communicate(timeout=90)
@@ -107,3 +108,14 @@ def judge_below(pid: int) -> int:
     below = psutil.Process(pid).children(recursive=True)
     (found,) = [each.pid for each in below if "ServeReplica:visual-judge:judge" in " ".join(each.cmdline())]
     return found
+
+
+def media_in_flight(url: str) -> int:
+    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    (value,) = [
+        line.split()[-1]
+        for line in lines
+        if "_media_in_flight{" in line or "_media_in_flight " in line
+        if line[0] != "#"
+    ]
+    return int(float(value))
