@@ -34,14 +34,14 @@ class IntervalRule(Settings):
     end: Literal["excluded", "included"] = "excluded"
     """Whether the second number of a pair belongs to the moment."""
 
-    def read(self, cell: Callable[[str], JsonValue]) -> Intervals | None:
-        """None where both columns say nothing."""
+    def read(self, cell: Callable[[str], JsonValue]) -> Intervals:
+        """Empty where the columns say nothing."""
         try:
             harmful = self._spans(self.column, cell(self.column))
             unclear = self._spans(self.unclear, cell(self.unclear)) if self.unclear else ()
         except ValueError as error:
             return Intervals(unit=self.unit, problem=str(error))
-        return Intervals(unit=self.unit, harmful=harmful, unclear=unclear) if harmful or unclear else None
+        return Intervals(unit=self.unit, harmful=harmful, unclear=unclear)
 
     def _spans(self, column: str, said: JsonValue) -> tuple[Span, ...]:
         more = 1 if self.end == "included" else 0

@@ -73,7 +73,7 @@ class Intervals(Wire):
     unit: Literal["frames", "ms"]
     """Frames are counted from 0, as the video stores them."""
     harmful: tuple[Span, ...] = ()
-    """Every harmful moment."""
+    """Every harmful moment; none where nothing is said of this video."""
     unclear: tuple[Span, ...] = ()
     """Moments that are neither harmful nor harmless, where they are not harmful as well."""
     problem: str = ""
@@ -104,6 +104,6 @@ class Sample(Wire):
     attributes: Mapping[str, str] = Field(default_factory=dict)
     """More columns worth splitting results by, e.g. the type of stimulus."""
     intervals: Intervals | None = None
-    """When a video is harmful; None where the set does not say."""
+    """When a video is harmful; None where the set never says."""
     problem: str = ""
     """Why the row cannot be used as it should: no such file, a label that cannot be read; empty otherwise."""

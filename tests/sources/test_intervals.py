@@ -17,7 +17,7 @@ Pairs = tuple[tuple[int, int], ...]
 
 def read(
     said: JsonValue, unclear: JsonValue = None, end: Literal["excluded", "included"] = "excluded"
-) -> Intervals | None:
+) -> Intervals:
     cells: Mapping[str, JsonValue] = {"when": said, "open": unclear}
     return IntervalRule(column="when", unclear="open", unit="ms", end=end).read(cells.get)
 
@@ -44,7 +44,7 @@ def test_the_last_may_be_included() -> None:
 
 @pytest.mark.parametrize("said", [None, "", "  ", [], {}, {"a": []}])
 def test_nothing_is_said(said: JsonValue) -> None:
-    assert read(said) is None
+    assert read(said) == Intervals(unit="ms")
     assert read(said, [[1, 2]]) == Intervals(unit="ms", unclear=((1, 2),))
 
 
@@ -74,7 +74,6 @@ def test_nothing_is_said(said: JsonValue) -> None:
 )
 def test_what_is_none_is_told_and_nothing_of_it_counts(said: JsonValue, problem: str) -> None:
     for found in (read(said), read([[1, 2]], said)):
-        assert found is not None
         assert (found.harmful, found.unclear) == ((), ())
         assert problem in found.problem
         assert len(found.problem) < 300

@@ -126,11 +126,11 @@ def test_xd_violence_has_its_labels_in_the_names(tmp_path: Path) -> None:
     (tmp_path / "annotations.txt").write_text(f"{names[1]} 10 20 30 45\n\n{names[2]}.mp4 5 9\nnobody_label_G-0-0 1 2\n")
     found = samples("xd-violence", tmp_path, "test")
     assert [(each.id[7:], each.harmful, each.labels, each.intervals, each.problem) for each in found] == [
-        (f"{names[0]}.mp4", False, (), None, ""),
+        (f"{names[0]}.mp4", False, (), frames(), ""),
         (f"{names[1]}.mp4", True, ("fighting", "shooting"), frames((10, 20), (30, 45)), ""),
         ("plain.mp4", None, (), None, "its name does not fit the card's pattern"),
         (f"{names[2]}.mp4", True, ("explosion",), frames((5, 9)), ""),
-        (f"{names[3]}.mp4", None, (), None, "the label cannot be read: classes is 'B9'"),
+        (f"{names[3]}.mp4", None, (), frames(), "the label cannot be read: classes is 'B9'"),
     ]
     (tmp_path / "train/out_label_A.mp4").symlink_to("/dev/../etc/hostname")
     assert [
@@ -152,13 +152,13 @@ def test_xd_violence_tells_of_intervals_that_are_none(tmp_path: Path) -> None:
     found = {each.id.partition("_")[0]: each.intervals for each in samples("xd-violence", tmp_path, "test")}
     assert found == {
         "odd": Intervals(unit="frames", problem="annotation.frames: 3 numbers, an odd one, are no pairs"),
-        "empty": None,
+        "empty": frames(),
         "back": Intervals(unit="frames", problem="annotation.frames: 20 to 10 ends before it begins"),
         "huge": Intervals(unit="frames", problem=f"annotation.frames: {quoted('9' * 5000)} is no number"),
         "tabs": frames((7, 9), (11, 12)),
         "nothing": Intervals(unit="frames", problem="annotation.frames: 7 to 7 ends before it begins"),
         "order": frames((10, 20), (30, 45)),
-        "none": None,
+        "none": frames(),
     }
     (report,) = check_card(load_card("xd-violence"), tmp_path, "test").splits
     assert (report.harmful, report.no_moments, report.broken_moments) == (8, 2, 4)
