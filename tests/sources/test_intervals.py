@@ -15,9 +15,7 @@ from judge.sources.sample import Intervals
 Pairs = tuple[tuple[int, int], ...]
 
 
-def read(
-    said: JsonValue, unclear: JsonValue = None, end: Literal["excluded", "included"] = "excluded"
-) -> Intervals:
+def read(said: JsonValue, unclear: JsonValue = None, end: Literal["excluded", "included"] = "excluded") -> Intervals:
     cells: Mapping[str, JsonValue] = {"when": said, "open": unclear}
     return IntervalRule(column="when", unclear="open", unit="ms", end=end).read(cells.get)
 
