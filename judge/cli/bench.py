@@ -226,13 +226,13 @@ def _about_frames(each: DetectorResult) -> Iterator[str]:
     if found is None:
         return
     for reason, count in islice(found.silent.items(), 3):
-        yield f"{count} videos without scores by frame: {brief(reason, 200)}"
+        yield f"{count} without scores along time: {brief(reason, 200)}"
     for reason, count in islice(found.reasons.items(), 3):
-        yield f"{count} videos left out by frame: {brief(reason, 200)}"
+        yield f"{count} left out frame by frame: {brief(reason, 200)}"
     if found.unclear:
-        yield f"{found.unclear} frames that the data set leaves open are left out"
+        yield f"{found.unclear} frames left out, because the data set leaves them open"
     if found.cut:
-        yield f"{found.cut} videos end before a harmful moment of theirs does: it is cut there"
+        yield f"{found.cut} with a harmful moment that ends after the video, and is cut there"
 
 
 def _print(result: BenchResult) -> None:
