@@ -46,10 +46,15 @@ FAILURES = (ENGINE_FAILED, VIDEO_FAILED)
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A verdict, and its score after every stage; None where it could not be relied on."""
+    """A verdict, and its score after every stage; None where it could not be relied on.
+
+    Attributes:
+        unread_ms: Entries of its timelines, by their time, that rest on a question without an answer.
+    """
 
     verdict: Verdict
     scores: tuple[float | None, ...]
+    unread_ms: frozenset[int] = frozenset()
 
 
 class Judge:
@@ -132,7 +137,8 @@ class Judge:
             async for boards in self._steps(part, timings_ms):
                 scores = [(*old, self._score(board)) for old, board in zip(scores, boards, strict=True)]
             verdicts = [self._verdict(board, timings_ms) for board in boards]
-            staged += [Staged(*each) for each in zip(verdicts, scores, strict=True)]
+            unread = [board.unread_ms if board.has_time else frozenset() for board in boards]
+            staged += [Staged(*each) for each in zip(verdicts, scores, unread, strict=True)]
         return staged
 
     async def refine(self, media: Media) -> AsyncGenerator[Verdict, None]:

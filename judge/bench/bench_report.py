@@ -26,6 +26,7 @@ _ONCE = {
     "f2": "F2", "accuracy": "accuracy", "tpr_at_1_fpr": "TPR at 1 % FPR", "ece": "ECE", "coverage": "coverage",
     "selective_risk": "risk",
 }  # fmt: skip
+_FRAMES = {"frame_ap": "AP", "frame_auroc": "AUROC"}
 _WRONG = {"tpr": "TPR", "tnr": "TNR", "average": "average", "f1": "F1"}
 
 
@@ -44,6 +45,8 @@ def tables(result: BenchResult) -> Iterator[Table]:
             "errors and abstentions as wrong answers", ["errors", "abstentions", *_WRONG.values()],
             [(each.label, [*_silent(each), *_cells(each.overall.as_wrong, _WRONG)]) for each in found],
         )  # fmt: skip
+    if any(each.frames for each in found):
+        yield _frames(found)
     for title, part in (("kinds of harm: share found", "categories"), ("sources: average", "origins")):
         if any(getattr(each, part) for each in found):
             yield _slices(title, found, part)
@@ -61,6 +64,19 @@ def _measures(result: BenchResult) -> Table:
         for each in result.detectors
     ]
     return _table(f"{one_line(result.source)}: errors and abstentions left out", ["samples", *_SHOWN.values()], rows)
+
+
+def _frames(found: Sequence[DetectorResult]) -> Table:
+    rows = []
+    for each in found:
+        if each.frames is not None:
+            seen, whole = each.frames.answered, each.frames.as_wrong
+            videos = f"{seen.videos} of {whole.videos}\n{each.frames.left_out} left out"
+            counted = f"{seen.frames}\n{seen.harmful_frames} harmful"
+            cells = [*_cells(seen.measures, _FRAMES), *_cells(whole.measures, _FRAMES)]
+            rows.append((each.label, [videos, counted, *cells]))
+    wrong = [f"{name},\nsilence as wrong" for name in _FRAMES.values()]
+    return _table("frame by frame", ["videos", "frames", *_FRAMES.values(), *wrong], rows)
 
 
 def _published(result: BenchResult) -> Table:

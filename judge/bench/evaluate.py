@@ -11,6 +11,7 @@ import numpy as np
 
 from judge.bench.agreement import compared, fleiss_kappa, majority, mcnemar
 from judge.bench.answers import Answers, sorted_answers, standing, to_columns
+from judge.bench.by_frame import by_frame
 from judge.bench.curves import pr_curve, reliability, roc_curve
 from judge.bench.measures import ROUNDS, Columns, everything, measure
 from judge.bench.perturbations import PERTURBATIONS
@@ -108,6 +109,7 @@ class _Judged:
             categories=tuple(self._categories()),
             origins=tuple(self._values([each.origin for each in self.samples])),
             attributes=dict(self._attributes()),
+            frames=by_frame(self.samples, self.answers.plain, rounds=self.options.rounds, seed=self.options.seed),
             groups=group_flips(self.samples, self.answers.plain),
             cost=_cost([self.answers.plain[each.id] for each in self.samples]),
             robustness=tuple(self._robustness()),

@@ -62,18 +62,23 @@ class Columns:
         )
 
 
+def group_numbers(groups: Sequence[str]) -> NDArray[np.intp]:
+    """From 0 without gaps. An empty name means that a row is alone."""
+    numbers: dict[str, int] = {}
+    names = [f"g{name}" if name else f"r{row}" for row, name in enumerate(groups)]
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.intp)
+
+
 def columns(
     harmful: Sequence[bool], flagged: Sequence[bool | None], score: Sequence[float | None], groups: Sequence[str]
 ) -> Columns:
     """From rows. An empty group name means that a row is alone."""
-    numbers: dict[str, int] = {}
-    names = [f"g{name}" if name else f"r{row}" for row, name in enumerate(groups)]
     return Columns(
         harmful=np.array(harmful, dtype=np.bool_),
         answered=np.array([each is not None for each in flagged], dtype=np.bool_),
         flagged=np.array([bool(each) for each in flagged], dtype=np.bool_),
         score=np.array([np.nan if each is None else each for each in score], dtype=np.float64),
-        group=np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.intp),
+        group=group_numbers(groups),
     )
 
 
@@ -113,16 +118,28 @@ def rankings(found: Columns, weights: Floats) -> Mapping[str, Floats]:
     hits = np.cumsum(ordered * harmful, axis=1)[:, last]
     alarms = np.cumsum(ordered, axis=1)[:, last] - hits
     all_hits, all_alarms = hits[:, -1], alarms[:, -1]
-    new_hits, new_alarms = np.diff(hits, prepend=0.0, axis=1), np.diff(alarms, prepend=0.0, axis=1)
-    above = (new_alarms * (hits - new_hits / 2)).sum(axis=1)
-    precise = np.divide(hits, hits + alarms, out=np.zeros_like(hits), where=hits + alarms > 0)
+    area, precision = areas(hits, alarms)
     calm = alarms <= _LOW_FPR * all_alarms[:, None]
     return {
-        "auroc": _ratio(above, all_hits * all_alarms),
-        "ap": _ratio((new_hits * precise).sum(axis=1), all_hits),
+        "auroc": area,
+        "ap": precision,
         "tpr_at_1_fpr": np.where(all_alarms > 0, _ratio(np.where(calm, hits, 0.0).max(axis=1), all_hits), np.nan),
         "ece": _ece(score, harmful, ordered),
     }
+
+
+def areas(hits: Floats, alarms: Floats) -> tuple[Floats, Floats]:
+    """AUROC and average precision, one per weighting.
+
+    Args:
+        hits: `(weightings, levels)`: harmful rows at and above each score that occurs, from the highest.
+        alarms: Harmless ones.
+    """
+    new_hits, new_alarms = np.diff(hits, prepend=0.0, axis=1), np.diff(alarms, prepend=0.0, axis=1)
+    above = (new_alarms * (hits - new_hits / 2)).sum(axis=1)
+    precise = np.divide(hits, hits + alarms, out=np.zeros_like(hits), where=hits + alarms > 0)
+    all_hits = hits[:, -1]
+    return _ratio(above, all_hits * alarms[:, -1]), _ratio((new_hits * precise).sum(axis=1), all_hits)
 
 
 def selection(found: Columns, weights: Floats) -> Mapping[str, Floats]:
@@ -159,15 +176,20 @@ def measure_together(
     n_groups = int(group.max()) + 1
     step = max(_MOST_CELLS // count, 1)
     for start in range(0, rounds, step):
-        draws = range(min(step, rounds - start))
-        times = [np.bincount(rng.integers(0, n_groups, n_groups), minlength=n_groups) for _ in draws]
-        weights = np.array(times, dtype=np.float64)[:, group]
+        weights = drawn_times(rng, n_groups, min(step, rounds - start))[:, group]
         for name, each in family(found, weights).items():
             drawn[name].append(each)
-    return {name: _interval(value, np.concatenate(drawn[name])) for name, value in values.items()}
+    return {name: interval(value, np.concatenate(drawn[name])) for name, value in values.items()}
 
 
-def _interval(value: float, drawn: Floats) -> Measured:
+def drawn_times(rng: np.random.Generator, n_groups: int, rounds: int) -> Floats:
+    """`(rounds, groups)`: how often each group is in a resample as large as all of them."""
+    times = [np.bincount(rng.integers(0, n_groups, n_groups), minlength=n_groups) for _ in range(rounds)]
+    return np.array(times, dtype=np.float64)
+
+
+def interval(value: float, drawn: Floats) -> Measured:
+    """A value with the 2.5 and 97.5 percentiles of its resamples; nan resamples are left out."""
     kept = drawn[~np.isnan(drawn)]
     if np.isnan(value) or not len(kept):
         return Measured(value, float("nan"), float("nan"))

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from judge import __version__
 from judge.bench.perturbations import PERTURBATIONS
-from judge.bench.results import BenchResult, DetectorResult, Interval, Pair, Robustness, Slice
+from judge.bench.results import BenchResult, DetectorResult, FrameResult, Interval, Pair, Robustness, Slice
 from judge.report.bench_plots import SERIES, Curve, Dot, against_cost, bars, curves, letter
 from judge.report.html import page_environment
 from judge.report.plain import brief
@@ -25,6 +25,7 @@ _SLICE_NAMES = (
     ("tpr", "recall (TPR)"), ("fpr", "FPR"), ("average", "average"), ("precision", "precision"), ("f1", "F1"),
     ("auroc", "AUROC"), ("ap", "AP"), ("coverage", "coverage"),
 )  # fmt: skip
+FRAME_NAMES = (("frame_ap", "AP by frame"), ("frame_auroc", "AUROC by frame"))
 _RATES = (0.01, 0.05, 0.1, 0.2, 0.5)
 _RECALLS = (0.5, 0.8, 0.9, 0.95, 1.0)
 _LONGEST_LABEL = 60
@@ -67,6 +68,7 @@ class _Page:
     names: Sequence[tuple[str, str]] = NAMES
     wrong_names: Sequence[tuple[str, str]] = tuple(each for each in NAMES if each[0] != "coverage")
     slice_names: Sequence[tuple[str, str]] = _SLICE_NAMES
+    frame_names: Sequence[tuple[str, str]] = FRAME_NAMES
     keys: Mapping[str, SeriesKey] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -99,6 +101,10 @@ class _Page:
     def alone(self) -> list[tuple[SeriesKey, Slice]]:
         majority = self.result.majority
         return [(self.keys[each.name], each) for each in majority.alone] if majority else []
+
+    @property
+    def framed(self) -> list[tuple[SeriesKey, FrameResult]]:
+        return [(key, each.frames) for key, each in self.pairs if each.frames is not None]
 
     @property
     def grouped(self) -> bool:

@@ -87,7 +87,10 @@ def _frame(frame: Frame, change: Change, seed: int) -> Frame:
 
 
 def combine(parts: Sequence[Prediction]) -> Prediction:
-    """One prediction from those of all parts: a part that is flagged flags the whole, however the others ended."""
+    """One prediction from those of all parts: a part that is flagged flags the whole, however the others ended.
+
+    Of several parts no scores along time are kept.
+    """
     if len(parts) == 1:
         return parts[0]
     flagged = [each for each in parts if each.flagged]

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Self, TypeVar
+from itertools import pairwise
+from typing import Annotated, Self, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_core import PydanticSerializationError
 
-from judge.bench.detectors.base import DetectorInfo, Prediction
+from judge.bench.detectors.base import DetectorInfo, Moment, Prediction
+from judge.bench.video_frames import VideoFrames
 from judge.sources.categories import Category
 from judge.types import Modality, Probability, Usage, Wire
 
 FORMAT = "visual-judge bench 1"
 """Of the files of a run."""
 
+_PAST_END_S = 1.0
+"""Timestamps of decoders differ; what lies further behind the end is an error."""
 Row = TypeVar("Row", bound=Wire)
+Seconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Key = tuple[str, str, str]
 """Sample, label of the detector, perturbation."""
 
@@ -50,6 +55,16 @@ class Predicted(Wire):
     """Seconds that the detector took."""
     cost_usd: float | None = None
     """Of paid calls."""
+    video: VideoFrames | None = None
+    """Of a video: its frames, which moments and the set's intervals are laid on."""
+    moments: tuple[tuple[Seconds, Probability], ...] = ()
+    """As `Prediction`: (seconds, score), ascending, one for a time."""
+
+    @model_validator(mode="after")
+    def _moments_ascend(self) -> Self:
+        if any(later <= earlier for (earlier, _), (later, _) in pairwise(self.moments)):
+            raise ValueError("moments must be in the order of time, one for a time")
+        return self
 
     @property
     def key(self) -> Key:
@@ -102,11 +117,18 @@ class RunRecord(Wire):
     """By their labels in this run."""
 
 
-def to_row(sample: str, detector: str, perturbation: str, media: str, said: Prediction) -> Predicted:
-    """A line for the file. A score that is none, and silence about an empty answer, become failures with a reason."""
+def to_row(
+    sample: str, detector: str, perturbation: str, media: str, said: Prediction, *, video: VideoFrames | None = None
+) -> Predicted:
+    """A line for the file. A score that is none, and silence about an empty answer, become failures with a reason.
+
+    Moments are put in the order of time; of several at the same time, the highest score counts.
+    """
     score, reason, failed, flagged = said.score, said.reason, said.failed, said.flagged
-    if score is not None and not (math.isfinite(score) and 0.0 <= score <= 1.0):
+    if score is not None and not _is_score(score):
         failed, reason = True, f"its score {score} is not between 0 and 1"
+    elif not failed and (wrong := _wrong_moment(said.moments, video)):
+        failed, reason = True, wrong
     if failed:
         score, flagged = None, None
     if flagged is None and not reason:
@@ -115,8 +137,25 @@ def to_row(sample: str, detector: str, perturbation: str, media: str, said: Pred
     return Predicted(
         sample=sample, detector=detector, perturbation=perturbation, media=media, score=score, flagged=flagged,
         category_scores=kinds, reason=reason, failed=failed, usage=said.usage, model_s=max(said.model_s, 0.0),
-        cost_usd=said.cost_usd,
+        cost_usd=said.cost_usd, video=video, moments=() if failed else tuple(dict(sorted(said.moments)).items()),
     )  # fmt: skip
+
+
+def _is_score(score: float) -> bool:
+    return math.isfinite(score) and 0.0 <= score <= 1.0
+
+
+def _wrong_moment(moments: Sequence[Moment], video: VideoFrames | None) -> str:
+    """Why scores along time are none; empty if they are."""
+    end_s = math.inf if video is None else video.end_ms / 1000.0 + _PAST_END_S
+    for time_s, score in moments:
+        if not (math.isfinite(time_s) and 0.0 <= time_s <= end_s):
+            return f"it has a score at {time_s} s, which is no time in the media"
+        if not _is_score(score):
+            return f"its score {score} at {time_s} s is not between 0 and 1"
+    if video is not None and len(moments) > video.count:
+        return f"it has {len(moments)} scores along {video.count} frames"
+    return ""
 
 
 def to_json(value: Wire, *, indent: int | None = None, exclude_defaults: bool = False) -> str:

@@ -164,6 +164,8 @@ class DetectorResult(Wire):
     """Real and synthetic samples."""
     attributes: Mapping[str, tuple[Slice, ...]] = Field(default_factory=dict)
     """By the values of the set's other columns, e.g. false positives by the type of stimulus."""
+    frames: FrameResult | None = None
+    """Where the set says when videos are harmful."""
     groups: GroupFlips | None = None
     """Where the set has groups."""
     cost: Cost
@@ -174,6 +176,40 @@ class DetectorResult(Wire):
     """For drawings."""
     mistakes: tuple[Mistake, ...] = ()
     """The worst misses and the worst false alarms."""
+
+
+class FrameSlice(Wire):
+    """Measures over the frames of some videos."""
+
+    videos: int
+    """How many."""
+    harmful_videos: int
+    """Harmful ones of them."""
+    frames: int
+    """Of these videos, without those that the data set leaves open."""
+    harmful_frames: int
+    """Harmful ones of them."""
+    measures: Measures
+    """`frame_ap` and `frame_auroc`."""
+
+
+class FrameResult(Wire):
+    """Frame by frame, over videos of which is known when they are harmful."""
+
+    answered: FrameSlice
+    """Videos along which the detector gave scores."""
+    as_wrong: FrameSlice
+    """All of them: without scores, every frame of a video has the worst one."""
+    silent: Mapping[str, int]
+    """Why videos have no scores along time, the most frequent reasons: they count in `as_wrong` alone."""
+    left_out: int
+    """Videos that count in neither, because it is not known which frames are harmful."""
+    reasons: Mapping[str, int]
+    """Why, the most frequent reasons."""
+    unclear: int
+    """Frames that the data set leaves open."""
+    cut: int
+    """Videos with a harmful moment that ends after the video, by no more than a second: it ends there."""
 
 
 class Pair(Wire):

@@ -14,6 +14,7 @@ from judge.bench.detectors.base import Detector, Prediction
 from judge.bench.perturbations import Perturbation, combine
 from judge.bench.predictions import PredictionFile
 from judge.bench.records import Key, Predicted, to_row
+from judge.bench.video_frames import VideoFrames
 from judge.errors import ConfigError, JudgeError
 from judge.media import InlineMedia, Permissions, load_media
 from judge.sources.read import read_bytes
@@ -51,11 +52,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """A sample in memory: a decoded picture, or the bytes of a video; or why neither."""
+    """A sample in memory: a decoded picture, or the bytes of a video and when its frames are; or why neither."""
 
     sample: Sample
     media: Media | None = None
     video: InlineMedia | None = None
+    frames: VideoFrames | None = None
     reason: str = ""
 
     @property
@@ -131,8 +133,9 @@ def _load(sample: Sample, permissions: Permissions) -> _Loaded:
         return _Loaded(sample, reason=missing or str(error))
     if media.video is None:
         return _Loaded(sample, replace(media, text=sample.text))
+    frames = VideoFrames.of(media.video.info)
     media.video.close()
-    return _Loaded(sample, replace(media, video=None, text=sample.text), inline)
+    return _Loaded(sample, replace(media, video=None, text=sample.text), inline, frames)
 
 
 async def _ask(
@@ -201,4 +204,5 @@ async def _answers(detector: Detector, media: Sequence[Media]) -> list[Predictio
 
 
 def _row(each: _Loaded, label: str, perturbation: str, said: Prediction) -> Predicted:
-    return to_row(each.sample.id, label, perturbation, each.media.id if each.media else "", said)
+    media = each.media.id if each.media else ""
+    return to_row(each.sample.id, label, perturbation, media, said, video=each.frames)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Optional
@@ -33,7 +33,7 @@ from judge.bench.predictions import (
 )
 from judge.bench.records import DetectorRecord, RunRecord, to_json
 from judge.bench.references import PUBLISHED
-from judge.bench.results import BenchResult
+from judge.bench.results import BenchResult, DetectorResult
 from judge.bench.run import Plan, predict, with_labels
 from judge.cli.files import write_text
 from judge.cli.options import EXIT_SOME_FAILED
@@ -220,6 +220,21 @@ def _result(out: Path, labels: Sequence[str], options: Options) -> BenchResult:
     return evaluate(run, read_samples(out), read_predictions(out), labels or tuple(run.detectors), options)
 
 
+def _about_frames(each: DetectorResult) -> Iterator[str]:
+    """What is not in the measures by frame, or not as it stood there."""
+    found = each.frames
+    if found is None:
+        return
+    for reason, count in islice(found.silent.items(), 3):
+        yield f"{count} without scores along time: {brief(reason, 200)}"
+    for reason, count in islice(found.reasons.items(), 3):
+        yield f"{count} left out frame by frame: {brief(reason, 200)}"
+    if found.unclear:
+        yield f"{found.unclear} frames left out, because the data set leaves them open"
+    if found.cut:
+        yield f"{found.cut} with a harmful moment that ends after the video, and is cut there"
+
+
 def _print(result: BenchResult) -> None:
     console = Console(width=None if sys.stdout.isatty() else 150)
     for table in tables(result):
@@ -231,5 +246,7 @@ def _print(result: BenchResult) -> None:
             console.print(f"{each.label}: {left_out} are left out", markup=False, highlight=False)
         for reason, count in islice(tally.reasons.items(), 3):
             console.print(f"{each.label}: {count} not answered: {brief(reason, 200)}", markup=False, highlight=False)
+        for said in _about_frames(each):
+            console.print(f"{each.label}: {said}", markup=False, highlight=False)
     for note in result.notes:
         console.print(f"note: {note}", style="yellow", markup=False)

@@ -142,6 +142,9 @@ def _print_details(split: SplitReport, console: Console) -> None:
     if split.no_common_name:
         named = ", ".join(f"{kind} ({count})" for kind, count in split.no_common_name.items())
         console.print(f"{split.split}: kinds without a common name: {named}", markup=False)
+    if split.no_moments:
+        told = f"{split.no_moments} harmful rows do not say when they are harmful"
+        console.print(f"{split.split}: {told}", markup=False)
     for kind, rows in split.examples.items():
         for row in rows:
             console.print(f"{split.split}: {kind}: {row}", markup=False)

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from judge.config import Settings
 from judge.sources.categories import Category
+from judge.sources.intervals import IntervalRule
 from judge.sources.label_rules import LabelRule
 from judge.types import Modality
 
@@ -183,6 +184,8 @@ class Card(Settings):
     """The first that is not empty: rows that share it belong together."""
     attributes: Mapping[str, str] = Field(default_factory=dict)
     """Columns to split results by, by a name of their own."""
+    intervals: IntervalRule | None = None
+    """When a video is harmful; None = the set does not say. A harmless video needs none."""
     ignore: Names = ()
     """Globs below the root of media that belongs to the set, but is no row."""
     sha256: Mapping[str, str] = Field(default_factory=dict)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from judge.config.base import settings_digest
 from judge.errors import ConfigError, MediaError, did_you_mean
 from judge.media import FileMedia
 from judge.sources.card import Card, Kinds, OriginRule, TableRows
@@ -16,7 +17,7 @@ from judge.sources.categories import Category
 from judge.sources.ids import unique
 from judge.sources.label_rules import Label, bare
 from judge.sources.readers.table import as_text, cell
-from judge.sources.sample import Locator, NoMedia, Origin, Sample
+from judge.sources.sample import Intervals, Locator, NoMedia, Origin, Sample
 from judge.sources.stream import SampleStream
 
 TWICE = " stands in an earlier row as well"
@@ -40,7 +41,15 @@ def open_card(card: Card, root: Path, split: str | None = None) -> SampleStream:
         totals = [table.total for table in tables]
         total = None if None in totals else sum(each or 0 for each in totals)
     name = card.name if len(card.splits) == 1 else f"{card.name}:{chosen}"
-    return SampleStream(name, lambda: _read(card, root, chosen), total, card.name, settings_digest(card))
+    return SampleStream(name, lambda: _read(card, root, chosen), total, card.name, _digest(card))
+
+
+def _digest(card: Card) -> str:
+    """sha256 (hex) of all fields. One that came later counts only where it is used, so that older runs are resumed."""
+    fields = card.model_dump(mode="json")
+    if card.intervals is None:
+        del fields["intervals"]
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def chosen_split(card: Card, split: str | None) -> str:
@@ -104,6 +113,7 @@ def _sample(card: Card, row: CardRow, finder: MediaFinder) -> Sample:
         origin=_origin(card.origin, row) if card.origin else "unknown",
         group=_first(row, card.group),
         attributes={name: text for name, column in card.attributes.items() if (text := _first(row, (column,)))},
+        intervals=None if unlabelled else _intervals(card, row),
         problem=row.problem or missing or label.problem or doubt,
     )
 
@@ -128,6 +138,13 @@ def _id(card: Card, row: CardRow, locator: Locator, root: Path) -> str:
 def _first(row: CardRow, columns: Sequence[str]) -> str:
     """The first cell that is not empty, as text."""
     return next((text for name in columns if (text := as_text(cell(row.cells, name)))), "")
+
+
+def _intervals(card: Card, row: CardRow) -> Intervals | None:
+    """Nothing of a row whose cells may stand under the wrong columns."""
+    if card.intervals is None or row.problem:
+        return None
+    return card.intervals.read(lambda name: cell(row.cells, name))
 
 
 def _doubt(card: Card, row: CardRow) -> str:

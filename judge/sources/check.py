@@ -48,6 +48,10 @@ class SplitReport(Wire):
     """Rows whose media or id an earlier row has as well."""
     doubtful: int
     """Rows with any other problem, e.g. a refusal in place of a label."""
+    no_moments: int = 0
+    """Harmful rows of which nothing says when they are harmful, where the card says where to look; not wrong."""
+    broken_moments: int = 0
+    """Rows whose harmful moments cannot be read."""
     no_common_name: dict[str, int] = Field(default_factory=dict)
     """Kinds of harm that have no common name, and their rows; not wrong."""
     examples: dict[str, tuple[str, ...]] = Field(default_factory=dict)
@@ -78,6 +82,7 @@ class _Tally:
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
     kinds: Counter[str] = field(default_factory=Counter)
+    has_moments: bool = False
 
     def add(self, sample: Sample, seen: SeenIds) -> None:
         label = "unlabelled" if sample.harmful is None else "harmful" if sample.harmful else "unharmful"
@@ -87,9 +92,23 @@ class _Tally:
         repeated = not isinstance(sample.locator, NoMedia) and not seen.add(sample.locator.model_dump_json())
         kind = _kind_of(sample, repeated)
         self.counts[kind] += 1
+        if kind not in ("", "left_out"):
+            self._keep(kind, f"{sample.id}: {sample.problem or 'its media' + TWICE}")
+        if self.has_moments:
+            self._add_moments(sample)
+
+    def _add_moments(self, sample: Sample) -> None:
+        found = sample.intervals
+        if found is not None and found.problem:
+            self.counts["broken_moments"] += 1
+            self._keep("broken_moments", f"{sample.id}: {found.problem}")
+        elif sample.harmful and not (found and found.harmful):
+            self.counts["no_moments"] += 1
+
+    def _keep(self, kind: str, example: str) -> None:
         examples = self.examples.setdefault(kind, [])
-        if kind not in ("", "left_out") and len(examples) < _MOST_EXAMPLES:
-            examples.append(f"{sample.id}: {sample.problem or 'its media' + TWICE}")
+        if len(examples) < _MOST_EXAMPLES:
+            examples.append(example)
 
 
 def check_card(
@@ -124,13 +143,14 @@ def check_card(
 def _check_split(
     card: Card, root: Path, split: str, named: set[Path], watch: Callable[[Iterable[Sample]], Iterable[Sample]]
 ) -> SplitReport:
-    tally, seen = _Tally(), SeenIds()
+    tally, seen = _Tally(has_moments=card.intervals is not None), SeenIds()
     for sample in watch(open_card(card, root, split)):
         tally.add(sample, seen)
         if isinstance(sample.locator, FileMedia):
             named.add(sample.locator.path)
     fields = (
         "rows", "harmful", "unharmful", "unlabelled", "left_out", "missing", "unreadable", "duplicates", "doubtful",
+        "no_moments", "broken_moments",
     )  # fmt: skip
     return SplitReport(
         split=split, **{name: tally.counts[name] for name in fields}, no_common_name=dict(tally.kinds.most_common(10)),
@@ -156,6 +176,7 @@ def _sentences(card: Card, report: SplitReport) -> list[str]:
     said = {
         "missing": "lead to no media", "unreadable": "have a label that cannot be read",
         "duplicates": "repeat an earlier row", "doubtful": "have another problem",
+        "broken_moments": "have harmful moments that cannot be read",
     }  # fmt: skip
     counts = report.model_dump()
     wrong = [f"{where}{counts[name]} of {report.rows} rows {what}" for name, what in said.items() if counts[name]]

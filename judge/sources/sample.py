@@ -63,6 +63,23 @@ Locator = Annotated[FileMedia | UrlMedia | TarMember | TableCell | RemoteFile | 
 """Where encoded media lies. Small and printable: it is what a row keeps instead of bytes."""
 
 
+Span = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
+"""Start and end; the end does not belong to it."""
+
+
+class Intervals(Wire):
+    """When something harmful is seen in a video, as its data set says. A harmless video needs none."""
+
+    unit: Literal["frames", "ms"]
+    """Frames are counted from 0, as the video stores them."""
+    harmful: tuple[Span, ...] = ()
+    """Every harmful moment; none where nothing is said of this video."""
+    unclear: tuple[Span, ...] = ()
+    """Moments that are neither harmful nor harmless, where they are not harmful as well."""
+    problem: str = ""
+    """Why they cannot be read; there are none then. Empty otherwise."""
+
+
 class Sample(Wire):
     """One row. What could not be used is a row as well, with a `problem`."""
 
@@ -86,5 +103,7 @@ class Sample(Wire):
     """Samples of a group belong together, e.g. a picture and its edited twin; empty = alone."""
     attributes: Mapping[str, str] = Field(default_factory=dict)
     """More columns worth splitting results by, e.g. the type of stimulus."""
+    intervals: Intervals | None = None
+    """When a video is harmful; None where the set never says."""
     problem: str = ""
     """Why the row cannot be used as it should: no such file, a label that cannot be read; empty otherwise."""

@@ -45,6 +45,13 @@ class FrameBoard:
         """Unlike that of all other frames and pieces of the media: the frame's index, below 0 for a piece."""
         return -1 - self.clip[0].index if self.clip else self.frame.index
 
+    @property
+    def is_sound(self) -> bool:
+        """Every question about it was answered, by a model that knows such media."""
+        found = [each for history in self.evidence.values() for each in history]
+        found += [*self.whole.values(), *self.argued.values()]
+        return not self.outside and not any(each.readings is None or ENGINE_FAILED in each.reason for each in found)
+
     def last(self) -> dict[str, Evidence]:
         """The evidence that counts, by precondition id."""
         return {name: found[-1] for name, found in self.evidence.items()}
@@ -93,11 +100,16 @@ class MediaBoard:
     def is_sound(self) -> bool:
         """Every question was answered, by a model that knows such media: the scores can be relied on."""
         views = (*self.frames, *self.clips)
-        if self.failure or self.clip_failure or self.damaged or not views or any(view.outside for view in views):
+        if self.failure or self.clip_failure or self.damaged or not views:
             return False
-        found = [each for view in views for history in view.evidence.values() for each in history]
-        found += [each for view in views for each in (*view.whole.values(), *view.argued.values())]
-        return not any(each.readings is None or ENGINE_FAILED in each.reason for each in found)
+        return all(view.is_sound for view in views)
+
+    @property
+    def unread_ms(self) -> frozenset[int]:
+        """When frames are shown whose scores cannot be relied on, and those that look like them; as in timelines."""
+        bad = {each.frame.index: each.frame.timestamp_s for each in self.frames if not each.is_sound}
+        alike = [time_s for index, time_s in self.times_s.items() if self.taken_over[index] in bad]
+        return frozenset(to_ms(time_s) for time_s in (*bad.values(), *alike))
 
     @property
     def has_time(self) -> bool:

@@ -74,6 +74,7 @@ def sound(prediction: Prediction) -> bool:
     assert prediction.flagged is not None or prediction.reason, prediction
     assert not prediction.failed or prediction.flagged is None, prediction
     assert prediction.flagged is None or prediction.score is not None, prediction
+    assert all(time_s >= 0.0 and 0.0 <= score <= 1.0 for time_s, score in prediction.moments), prediction
     return True
 
 

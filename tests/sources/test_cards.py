@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from judge.media import FileMedia
+from judge.sources.card_file import load_card
+from judge.sources.cards import open_card
+from judge.sources.intervals import IntervalRule
 from judge.sources.read import read_bytes
-from judge.sources.sample import Sample, TableCell
+from judge.sources.sample import Intervals, Sample, TableCell
 from tests.sources.making import FILES, below, png, put, samples, write_jsonl, write_table
 
 VHD11K = ["Path", "decision", "harmfulType", "affirmativeDebater_argument_0", "affirmativeDebater_argument_1",
@@ -114,10 +118,25 @@ def test_sticker_clips(tmp_path: Path) -> None:
         tmp_path / "harmful_video_demo-video_ann.csv", "video",
         ("demo-video/demo-video-0.mp4", "yes", "violence.attack_begins"),
     )  # fmt: skip
-    write_jsonl(tmp_path / "clips_demo-video.jsonl", [{"id": "demo-video-0", "plan": {"calm": {"style": "noto"}}}])
-    assert [
-        (each.harmful, each.categories, each.attributes) for each in samples("stickers-videos", tmp_path, "demo-video")
-    ] == [(True, ("violence",), {"style": "noto"})]
+    truth = {"intervals": {"a": [[950, 1850]], "b": [[50, 350], [450, 850]]}, "unclear": {"c": [[0, 50]]}}
+    write_jsonl(
+        tmp_path / "clips_demo-video.jsonl", [{"id": "demo-video-0", "plan": {"calm": {"style": "noto"}}, **truth}]
+    )
+    (found,) = samples("stickers-videos", tmp_path, "demo-video")
+    assert (found.harmful, found.categories, found.attributes) == (True, ("violence",), {"style": "noto"})
+    assert found.intervals == Intervals(unit="ms", harmful=((50, 350), (450, 850), (950, 1850)), unclear=((0, 50),))
+
+
+def test_a_field_that_came_later_changes_no_digest_where_it_is_not_used(tmp_path: Path) -> None:
+    """Benchmarks that were begun before are resumed."""
+    put(tmp_path, "a.jpg")
+    write_table(tmp_path / "SMID_norms.csv", ["img_name", "moral_mean"], ["a", "1.2"])
+    card = load_card("smid")
+    fields = {name: value for name, value in card.model_dump(mode="json").items() if name != "intervals"}
+    old = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    assert open_card(card, tmp_path).digest == hashlib.sha256(old.encode()).hexdigest()
+    used = card.model_copy(update={"intervals": IntervalRule(column="x", unit="ms")})
+    assert open_card(used, tmp_path).digest != open_card(card, tmp_path).digest
 
 
 def test_smid_leaves_the_middle_out(tmp_path: Path) -> None:

@@ -38,7 +38,8 @@ def test_everything_that_is_wrong_is_counted_once(tmp_path: Path, card: Card) ->
     (split,) = report.splits
     assert split.model_dump(exclude={"examples"}) == {
         "split": "a", "rows": 7, "harmful": 4, "unharmful": 1, "unlabelled": 2, "left_out": 0, "missing": 2,
-        "unreadable": 1, "duplicates": 1, "doubtful": 1, "no_common_name": {"bow": 1},
+        "unreadable": 1, "duplicates": 1, "doubtful": 1, "no_common_name": {"bow": 1}, "no_moments": 0,
+            "broken_moments": 0,
     }  # fmt: skip
     assert split.examples == {
         "missing": ("gone.png: 'gone.png' does not exist below the root", "too: 2 cells under 4 columns"),

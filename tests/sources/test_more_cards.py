@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from judge.assets import card_names
+from judge.errors import ConfigError, quoted
 from judge.media import FileMedia
-from judge.sources.sample import NoMedia, Sample
+from judge.sources.card_file import load_card
+from judge.sources.check import check_card
+from judge.sources.sample import Intervals, NoMedia, Sample
 from tests.sources.making import put, samples, write_jsonl, write_table
 
 
@@ -118,14 +123,14 @@ def test_xd_violence_has_its_labels_in_the_names(tmp_path: Path) -> None:
         "plain",
     ]
     put(tmp_path, *(f"videos/{name}.mp4" for name in names), "train/z_label_A.mp4")
-    (tmp_path / "annotations.txt").write_text(f"{names[1]} 10 20 30 45\n\n{names[2]}.mp4 5 9\n")
+    (tmp_path / "annotations.txt").write_text(f"{names[1]} 10 20 30 45\n\n{names[2]}.mp4 5 9\nnobody_label_G-0-0 1 2\n")
     found = samples("xd-violence", tmp_path, "test")
-    assert [(each.id[7:], each.harmful, each.labels, each.attributes, each.problem) for each in found] == [
-        (f"{names[0]}.mp4", False, (), {}, ""),
-        (f"{names[1]}.mp4", True, ("fighting", "shooting"), {"frames": " 10 20 30 45"}, ""),
-        ("plain.mp4", None, (), {}, "its name does not fit the card's pattern"),
-        (f"{names[2]}.mp4", True, ("explosion",), {"frames": " 5 9"}, ""),
-        (f"{names[3]}.mp4", None, (), {}, "the label cannot be read: classes is 'B9'"),
+    assert [(each.id[7:], each.harmful, each.labels, each.intervals, each.problem) for each in found] == [
+        (f"{names[0]}.mp4", False, (), frames(), ""),
+        (f"{names[1]}.mp4", True, ("fighting", "shooting"), frames((10, 20), (30, 45)), ""),
+        ("plain.mp4", None, (), None, "its name does not fit the card's pattern"),
+        (f"{names[2]}.mp4", True, ("explosion",), frames((5, 9)), ""),
+        (f"{names[3]}.mp4", None, (), frames(), "the label cannot be read: classes is 'B9'"),
     ]
     (tmp_path / "train/out_label_A.mp4").symlink_to("/dev/../etc/hostname")
     assert [
@@ -134,6 +139,39 @@ def test_xd_violence_has_its_labels_in_the_names(tmp_path: Path) -> None:
         ("train/out_label_A.mp4", True, f"it is a link that leads out of '{tmp_path}'"),
         ("train/z_label_A.mp4", False, ""),
     ]
+
+
+def test_xd_violence_tells_of_intervals_that_are_none(tmp_path: Path) -> None:
+    lines = {
+        "odd_label_B1-0-0": " 10 20 30", "empty_label_B1-0-0": "", "back_label_B1-0-0.mp4": " 20 10",
+        "huge_label_B1-0-0": f" 1 {'9' * 5000}", "tabs_label_B1-0-0": "\t7\t9 \t 11  12 ",
+        "nothing_label_B1-0-0": " 7 7", "order_label_B1-0-0": " 30 45 10 20",
+    }  # fmt: skip
+    put(tmp_path, *(f"{name.removesuffix('.mp4')}.mp4" for name in lines), "none_label_G-0-0.mp4")
+    (tmp_path / "annotations.txt").write_text("".join(f"{name}{numbers}\n" for name, numbers in lines.items()))
+    found = {each.id.partition("_")[0]: each.intervals for each in samples("xd-violence", tmp_path, "test")}
+    assert found == {
+        "odd": Intervals(unit="frames", problem="annotation.frames: 3 numbers, an odd one, are no pairs"),
+        "empty": frames(),
+        "back": Intervals(unit="frames", problem="annotation.frames: 20 to 10 ends before it begins"),
+        "huge": Intervals(unit="frames", problem=f"annotation.frames: {quoted('9' * 5000)} is no number"),
+        "tabs": frames((7, 9), (11, 12)),
+        "nothing": Intervals(unit="frames", problem="annotation.frames: 7 to 7 ends before it begins"),
+        "order": frames((10, 20), (30, 45)),
+        "none": frames(),
+    }
+    (report,) = check_card(load_card("xd-violence"), tmp_path, "test").splits
+    assert (report.harmful, report.no_moments, report.broken_moments) == (8, 2, 4)
+    assert len(report.examples["broken_moments"]) == 4
+    wrong = check_card(load_card("xd-violence"), tmp_path, "test").wrong
+    assert "test: 4 of 8 rows have harmful moments that cannot be read" in wrong
+    (tmp_path / "annotations.txt").write_text("odd_label_B1-0-0 10 -20\n")
+    with pytest.raises(ConfigError, match="does not fit the card's pattern"):
+        samples("xd-violence", tmp_path, "test")
+
+
+def frames(*spans: tuple[int, int]) -> Intervals:
+    return Intervals(unit="frames", harmful=spans)
 
 
 def test_i2p_is_the_pictures_made_of_its_prompts(tmp_path: Path) -> None:

@@ -37,6 +37,10 @@ class DetectorInfo:
     source: str = ""
 
 
+Moment = tuple[float, float]
+"""Seconds from the beginning of a video, and the score there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What a detector said about one piece of media.
@@ -48,6 +52,8 @@ class Prediction:
         failed: It could not answer (an error), as opposed to would not (an abstention).
         model_s: Seconds that the detector took, its share of a batch.
         cost_usd: Of paid calls; None where nothing is known.
+        moments: Scores along a video, by time, where it looked at single moments; a frame that it could not read has
+            none. They may say more than `score`, which is about the whole.
     """
 
     score: float | None
@@ -58,6 +64,7 @@ class Prediction:
     usage: Usage = field(default_factory=Usage)
     model_s: float = 0.0
     cost_usd: float | None = None
+    moments: Sequence[Moment] = ()
 
 
 class DetectorSettings(Settings):

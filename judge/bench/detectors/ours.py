@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from judge import __version__
-from judge.bench.detectors.base import DetectorInfo, DetectorSettings, Prediction
+from judge.bench.detectors.base import DetectorInfo, DetectorSettings, Moment, Prediction
 from judge.bench.detectors.common_names import common_scores, kinds_of_rules
 from judge.bench.detectors.leases import Lease
 from judge.bench.detectors.options import read_options
@@ -194,7 +194,7 @@ class Fast(_Ours):
         elif self._threshold is not None:
             flagged, reason = None, reason or "a question has no answer: the score cannot be relied on"
         scores = common_scores(self.parts.policy, verdict.category_scores)
-        return Prediction(verdict.score, flagged, scores, reason=reason, usage=verdict.usage)
+        return Prediction(verdict.score, flagged, scores, reason=reason, usage=verdict.usage, moments=_moments(staged))
 
 
 class Full(Fast):
@@ -236,12 +236,22 @@ class PolicyDirect(_Ours):
             return Prediction(None, None, reason=unread.reason, failed=True, usage=usage)
         highest = max(evidence, key=lambda each: each.probability)
         score, silent = highest.probability, self._silent(evidence)
-        return Prediction(score, None if silent else score >= self.info.threshold, reason=silent, usage=usage)
+        flagged = None if silent else score >= self.info.threshold
+        moments = self._moments(frames, evidence) if media.video is not None else ()
+        return Prediction(score, flagged, reason=silent, usage=usage, moments=moments)
+
+    def _moments(self, frames: Sequence[Frame], evidence: Sequence[Evidence]) -> tuple[Moment, ...]:
+        """Of the frames that the model answered about."""
+        read = zip(frames, evidence, strict=True)
+        return tuple((frame.timestamp_s, each.probability) for frame, each in read if not self._hardly(each))
 
     def _silent(self, evidence: Sequence[Evidence]) -> str:
         """Why the model's answers are none; empty if they are."""
-        hardly = [e for e in evidence if e.readings is not None and e.readings.mass < self._thresholds.min_mass]
+        hardly = [each for each in evidence if self._hardly(each)]
         return hardly[0].reason or "the model hardly answered" if hardly else ""
+
+    def _hardly(self, evidence: Evidence) -> bool:
+        return evidence.readings is not None and evidence.readings.mass < self._thresholds.min_mass
 
     async def _frames(self, media: Media) -> Sequence[Frame]:
         """Those that are judged; of a video, the first pass of its sampling strategy."""
@@ -250,6 +260,25 @@ class PolicyDirect(_Ours):
         if not media.frames:
             raise MediaError(f"'{media.source}' has no picture")
         return [media.frames[place] for place in sample_evenly(len(media.frames), self.parts.config.max_frames)]
+
+
+def _moments(staged: Staged) -> tuple[Moment, ...]:
+    """At every time that was judged the highest score of a rule, as it was read.
+
+    Not the smoothed one, which decides whether a run of frames is a moment: it carries harm into the calm beside it. An
+    undecided frame keeps its score, for it was read; one that could not be read has none. Within a piece of video that
+    violates a rule about clips, its score counts as well (docs/log.md, average precision by frame).
+    """
+    verdict, highest = staged.verdict, dict[int, float]()
+    for timeline in verdict.timelines:
+        for time_ms, score in zip(timeline.timestamps_ms, timeline.scores, strict=True):
+            if time_ms not in staged.unread_ms:
+                highest[time_ms] = max(score, highest.get(time_ms, 0.0))
+    for piece in verdict.segments:
+        if piece.source == "clip":
+            inside = [time_ms for time_ms in highest if piece.start_ms <= time_ms <= piece.end_ms]
+            highest |= {time_ms: max(highest[time_ms], piece.peak_probability) for time_ms in inside}
+    return tuple((time_ms / 1000.0, score) for time_ms, score in sorted(highest.items()))
 
 
 def _played(config: JudgeConfig) -> tuple[str, ...]:

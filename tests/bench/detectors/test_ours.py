@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from judge.assets import constitution_path
 from judge.bench.detectors.base import DetectorSettings, Prediction
 from judge.bench.detectors.build import build_detector, parse_detector
 from judge.bench.detectors.ours import Fast, Full, Parts, PolicyDirect
-from judge.config import JudgeConfig, Thresholds
+from judge.config import JudgeConfig, SamplingSettings, Thresholds, VideoSettings
 from judge.constitution import Constitution, load_constitution, parse_constitution
 from judge.engines.base import ModelInfo
 from judge.engines.scripted import Answer, Scripted, ScriptedEngine
@@ -124,6 +125,37 @@ async def test_a_video_that_cannot_be_read_is_a_failure(ours_fast: Subject, ours
         assert fine.flagged is True
 
 
+async def test_scores_along_a_video_are_the_highest_of_a_rule_as_it_was_read(ours_fast: Subject) -> None:
+    detector = ours_fast.detector
+    assert isinstance(detector, Fast)
+    judge = Judge(detector.parts.engine, load_constitution(constitution_path("stickers")), JudgeConfig())
+    for path in clips()[:2]:
+        opened = [load(path) for _ in range(2)]
+        (said,), (verdict,) = await detector.detect(opened[:1]), await judge.judge(opened[1:])
+        times_ms = verdict.timelines[0].timestamps_ms
+        columns = zip(*(timeline.scores for timeline in verdict.timelines), strict=True)
+        assert said.moments == tuple(
+            (time_ms / 1000, pytest.approx(max(scores), abs=1e-5))
+            for time_ms, scores in zip(times_ms, columns, strict=True)
+        )
+        assert len(said.moments) > 2
+        for each in opened:
+            assert each.video is not None
+            each.video.close()
+    assert [each.moments for each in await detector.detect(demo(HARMFUL[0]))] == [()]
+
+
+async def test_the_baseline_scores_each_frame_that_it_asks_about(ours_policy_direct: Subject) -> None:
+    video = load(clips()[0])
+    assert video.video is not None
+    with closing(video.video):
+        (said,) = await ours_policy_direct.detector.detect([video])
+    assert len(said.moments) == said.usage.questions > 2
+    assert max(score for _, score in said.moments) == said.score
+    assert sorted(said.moments) == list(said.moments)
+    assert [each.moments for each in await ours_policy_direct.detector.detect(demo(HARMFUL[0]))] == [()]
+
+
 # --- logic ----------------------------------------------------------------------------------------------------------
 
 
@@ -140,6 +172,72 @@ async def test_a_model_that_fails_is_a_failure_without_a_score() -> None:
         found = await one(detector)
         assert (found.failed, found.score, found.flagged) == (True, None, None)
         assert "out of memory" in found.reason
+
+
+def on_frame(wanted: int, answer: float | Answer | EngineError, otherwise: float) -> Callable[[Prompt], float | Answer]:
+    """What a model says of the frame with this index, and of all others."""
+
+    def said(prompt: Prompt) -> float | Answer:
+        if prompt.frames[0].index != wanted:
+            return otherwise
+        if isinstance(answer, EngineError):
+            raise answer
+        return answer
+
+    return said
+
+
+FILMS = """
+schema_version: 1
+name: films
+version: "1"
+categories: {harm: {title: Harm}}
+preconditions:
+  knife: {statement: A knife is visible.}
+  blood: {statement: Blood is visible.}
+rules:
+  a: {category: harm, severity: high, text: No knives., statement: A knife is visible., violated_when: knife}
+  b: {category: harm, severity: high, text: No blood., statement: Blood is visible., violated_when: blood}
+"""
+
+
+async def along(detector: Fast | PolicyDirect) -> Prediction:
+    """Of a clip of which every frame is judged that the strategy wants."""
+    video = load(clips()[0])
+    assert video.video is not None
+    with closing(video.video):
+        return await one(detector, video)
+
+
+async def test_an_undecided_frame_keeps_its_score_and_one_without_an_answer_has_none() -> None:
+    policy = parse_constitution(FILMS, source="films")
+    calm = (await along(Fast(every_frame(parts({"knife": 0.1, "Blood": 0.2}, policy=policy)[0])))).moments
+    assert {score for _, score in calm} == {0.2}
+    place = 2
+    for answer, expected in ((0.5, 0.5), (0.9, 0.9), (Answer(0.9, mass=0.0), None)):
+        made, _ = parts({"knife": on_frame(place, answer, 0.1), "Blood": 0.2}, policy=policy)
+        said = await along(Fast(every_frame(made)))
+        scores = [score for _, score in said.moments]
+        if expected is None:
+            assert said.moments == (*calm[:place], *calm[place + 1 :])
+            assert said.flagged is None
+        else:
+            assert scores == [0.2] * place + [expected] + [0.2] * (len(calm) - place - 1)
+
+
+async def test_a_frame_about_which_the_baseline_hardly_answers_has_no_score() -> None:
+    policy = parse_constitution(FILMS, source="films")
+    made, _ = parts({"": on_frame(2, Answer(0.9, mass=0.01), 0.3)}, policy=policy)
+    said = await along(PolicyDirect(every_frame(made)))
+    assert said.flagged is None
+    assert {score for _, score in said.moments} == {0.3}
+    assert len(said.moments) == said.usage.questions - 1
+
+
+def every_frame(made: Parts) -> Parts:
+    """As `made`, looking at every frame of a video, and taking none for another."""
+    sampling = SamplingSettings(strategy="fps", rate_hz=10.0, max_frames=128, same_below=0.0)
+    return replace(made, config=made.config.model_copy(update={"video": VideoSettings(sampling=sampling)}))
 
 
 def _breaking() -> Parts:
