@@ -1,6 +1,7 @@
 """The judge: decoded media in, verdicts out.
 
-Not here: reading files (the entry points do), prompts and readings (`judge.stages`), logic (`judge.decide`).
+Not here: reading files (the entry points do), prompts and readings (`judge.stages`), logic (`judge.decide`), fitted
+thresholds (`judge.stages.fitted`).
 """
 
 from __future__ import annotations
@@ -12,13 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from judge import __version__
-from judge.config import Calibrated, JudgeConfig, MadeWith
+from judge.config import JudgeConfig, MadeWith
 from judge.constitution import Constitution, Rule
 from judge.debias import references
-from judge.decide import Decision, decide
 from judge.engines.base import Capabilities, Engine
 from judge.engines.build import check_capabilities
-from judge.guarantee import FAST, check_made_with, mapped, promise_in_words, settle, why_unsettled, with_maps
+from judge.guarantee import FAST
 from judge.media.image import sample_evenly
 from judge.media.views import NOTHING
 from judge.prompts.debate import JudgedExample
@@ -29,14 +29,13 @@ from judge.stages.board import ENGINE_FAILED, Decider, FrameBoard, MediaBoard
 from judge.stages.build import build_rule_debate, build_scan, build_stages
 from judge.stages.cascade import escalate
 from judge.stages.escalation import SlowStage
+from judge.stages.fitted import FittedThresholds
 from judge.stages.prior_store import PriorStore, default_cache_dir
 from judge.stages.relevance import RelevanceScan
 from judge.stages.token_probability import TokenProbability
 from judge.stages.video import OnProgress, VideoStage
 from judge.types import Domain, Evidence, Media, Verdict, Versions
 
-NO_GUARANTEE = "thresholds are presets, not fitted to labelled data: no error rate is guaranteed"
-NOT_COVERED = "the fitted thresholds are not about such media: the rules decide, and no error rate is guaranteed"
 UNREAD_TEXT = "the words posted with it were not read"
 """How the notice begins that says so."""
 VIDEO_FAILED = "the video could not be read"
@@ -90,7 +89,6 @@ class Judge:
         on_progress: OnProgress | None = None,
     ) -> None:
         self._config = config or JudgeConfig()
-        self._calibrated = self._config.calibrated
         self._notices_of_all = tuple(notices)
         prior = "none" in references(self._config.thresholds)
         writes = self._config.cascade.reasoning.enabled or self._config.cascade.vote.enabled
@@ -99,6 +97,7 @@ class Judge:
         self._engine = engine
         self._constitution = constitution
         self._decider = Decider(constitution, self._config)
+        self._fitted = FittedThresholds(self._config.calibrated, self._decider)
         self._fast = TokenProbability(engine, self._config.thresholds, priors or _open_priors(self._config))
         self._slow = build_stages(engine, self._config, panel) if stages is None else tuple(stages)
         debate = build_rule_debate(engine, self._config, panel, examples=examples) if stages is None else None
@@ -106,8 +105,8 @@ class Judge:
         self._scan = build_scan(constitution, self._config) if scan is None else scan
         self._asker = Asker(engine, self._fast, self._decider, self._config, self._scan)
         self._video = VideoStage(engine, self._asker, self._decider, self._config, on_progress)
-        if self._calibrated is not None:
-            check_made_with(self._calibrated, self.made_with, self.stages)
+        if self._config.calibrated is not None:
+            self._fitted.check(self.made_with, self.stages)
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -135,7 +134,7 @@ class Judge:
             scores: list[tuple[float | None, ...]] = [() for _ in part]
             boards: list[MediaBoard] = []
             async for boards in self._steps(part, timings_ms):
-                scores = [(*old, self._score(board)) for old, board in zip(scores, boards, strict=True)]
+                scores = [(*old, self._fitted.score(board)) for old, board in zip(scores, boards, strict=True)]
             verdicts = [self._verdict(board, timings_ms) for board in boards]
             unread = [board.unread_ms if board.has_time else frozenset() for board in boards]
             staged += [Staged(*each) for each in zip(verdicts, scores, unread, strict=True)]
@@ -169,34 +168,18 @@ class Judge:
         boards = await self._look([self._readable(each) for each in media], timings_ms)
         for board, each in zip(boards, media, strict=True):
             board.notices += self._about_text(each)
-        self._settle(boards, FAST)
+        self._fitted.settle(boards, FAST)
         yield boards
         for stage in self._slow:
             with _timed(timings_ms, stage.name):
                 await escalate(stage, _left(boards), self._decider)
-            self._settle(boards, stage.name)
+            self._fitted.settle(boards, stage.name)
             yield boards
         if self._rule_debate is not None:
             with _timed(timings_ms, self._rule_debate.name):
                 await self._rule_debate.argue(_left(boards), self._decider)
-            self._settle(boards, self._rule_debate.name)
+            self._fitted.settle(boards, self._rule_debate.name)
             yield boards
-
-    def _settle(self, boards: Sequence[MediaBoard], stage: str) -> None:
-        """Let fitted thresholds settle what this stage has made sure of."""
-        for board in boards:
-            if self._calibrated is None or board.guarantee is not None or not self._is_covered(board.media):
-                continue
-            score = self._score(board)
-            board.guarantee = settle(self._calibrated, stage, score) if score is not None else None
-
-    def _is_covered(self, media: Media) -> bool:
-        """Whether fitted thresholds are about such media."""
-        return self._calibrated is not None and media.kind in self._calibrated.kinds and not media.text
-
-    def _score(self, board: MediaBoard) -> float | None:
-        """The verdict's score; None where it cannot be relied on."""
-        return decide([self._decider.rule(rule, board) for rule in board.rules]).score if board.is_sound else None
 
     async def _look(self, media: Sequence[Media], timings_ms: dict[str, float]) -> list[MediaBoard]:
         """Boards with everything that one-token questions can tell."""
@@ -243,11 +226,8 @@ class Judge:
         decided_at = time.perf_counter()
         along = [self._decider.along(rule, board) for rule in board.rules]
         rules = tuple(each.decision for each in along)
-        decision = decide(rules)
-        calibrated = self._calibrated if self._is_covered(board.media) else None
-        if calibrated is not None:
-            rules = with_maps(rules, calibrated)
-            decision = _as_settled(decision, board, calibrated)
+        decided = self._fitted.decide(board, rules)
+        decision = decided.decision
         return Verdict(
             media_id=board.media.id,
             media_kind=board.media.kind,
@@ -256,10 +236,10 @@ class Judge:
             decision=decision.label,
             flagged=decision.flagged,
             score=decision.score,
-            calibrated_score=mapped(calibrated.score_map, decision.score) if calibrated and board.is_sound else None,
+            calibrated_score=decided.calibrated_score,
             guarantee=board.guarantee,
             category_scores=decision.category_scores,
-            rules=rules,
+            rules=decided.rules,
             duration_ms=to_ms(board.media.duration_s) if board.has_time else None,
             segments=tuple(sorted((s for each in along for s in each.segments), key=lambda s: s.start_ms)),
             timelines=tuple(each.timeline for each in along if each.timeline is not None),
@@ -273,10 +253,7 @@ class Judge:
 
     def _notices(self, board: MediaBoard) -> tuple[str, ...]:
         info = self._engine.info
-        promise = NO_GUARANTEE
-        if self._calibrated is not None:
-            promise = promise_in_words(self._calibrated) if self._is_covered(board.media) else NOT_COVERED
-        notices = [promise, *self._notices_of_all]
+        notices = [self._fitted.promise(board.media), *self._notices_of_all]
         if info.domain:
             notices.append(f"{info.name} judges only its domain: {info.domain.description}")
             notices += _domain_reading(info.domain, [frame.last() for frame in board.frames])
@@ -295,7 +272,7 @@ class Judge:
             thresholds=self._config.thresholds.digest,
             cascade=self._cascade_digest(),
             video=self._config.video.digest if board.has_time else "",
-            calibrated=self._calibrated.digest if self._calibrated and self._is_covered(board.media) else "",
+            calibrated=self._fitted.digest(board.media),
         )
 
     def _cascade_digest(self) -> str:
@@ -315,15 +292,6 @@ def engine_failed(verdict: Verdict) -> bool:
 def _left(boards: Sequence[MediaBoard]) -> list[MediaBoard]:
     """What slow stages work on: no text, and nothing that is settled."""
     return [board for board in boards if board.media.kind != "text" and board.guarantee is None]
-
-
-def _as_settled(decision: Decision, board: MediaBoard, calibrated: Calibrated) -> Decision:
-    """What fitted thresholds make of it; why the score could not be relied on, if it could not, stays the reason."""
-    if board.guarantee is not None:
-        side = board.guarantee.side
-        return replace(decision, label=side, flagged=side == "unsafe", reason="")
-    reason = why_unsettled(calibrated, decision.score) if board.is_sound else decision.reason
-    return replace(decision, label="uncertain", flagged=None, reason=reason or "a question has no answer")
 
 
 def _answer(verdict: Verdict) -> Verdict:

@@ -22,9 +22,10 @@ from judge.engines.base import ModelInfo
 from judge.engines.scripted import Answer, ScriptedEngine
 from judge.errors import ConfigError, EngineError
 from judge.guarantee import guarantee_in_words, mapped
-from judge.pipeline import NO_GUARANTEE, NOT_COVERED, Judge
+from judge.pipeline import Judge
 from judge.score_map import fit_map, isotonic_knots, platt
 from judge.stages.escalation import Limits, OpenQuestion, Settlement
+from judge.stages.fitted import NO_GUARANTEE, NOT_COVERED
 from judge.stages.prior_store import PriorStore
 from judge.types import Domain, Frame, Media, Prompt, Usage
 

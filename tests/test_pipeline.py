@@ -13,9 +13,10 @@ from judge.constitution import Constitution, parse_constitution
 from judge.engines.base import Capabilities, ModelInfo
 from judge.engines.scripted import Answer, ScriptedEngine
 from judge.errors import ConfigError, EngineError
-from judge.pipeline import NO_GUARANTEE, Judge
+from judge.pipeline import Judge
 from judge.prompts.render import templates_digest
 from judge.stages.escalation import Limits, OpenQuestion, Settlement
+from judge.stages.fitted import NO_GUARANTEE
 from judge.stages.prior_store import PriorStore
 from judge.types import Domain, Frame, Media, MediaKind, Prompt, Usage, Versions
 

@@ -66,6 +66,7 @@ def ablate(  # noqa: PLR0917  (one parameter per option)
     base = load_config(config) if config else JudgeConfig()
     chosen = override_engine(base.engine, engine=engine, model=model, device=device)
     base = base.model_copy(update={"engine": chosen})
+    _refuse_panel(base, debates=slow or any("debate" in name for name in setting or []))
     names = split or [name for name in split_names(folder) if name != calibration]
     if not names:
         raise ConfigError(f"'{folder}' has no split to report", hint="make one: judge stickers generate FOLDER")
@@ -92,6 +93,16 @@ def ablate(  # noqa: PLR0917  (one parameter per option)
         for run in runs:
             write_text(out / "settings" / f"{_file_name(run.setting.name)}.yaml", _as_config(run.setting))
         messages.print(f"written to {out}: ablation.json, ablation.png, and settings/ for `judge score --config`")
+
+
+def _refuse_panel(base: JudgeConfig, *, debates: bool) -> None:
+    """One engine is measured, which plays every role: roles of other models would be left out in silence."""
+    debate = base.cascade.debate
+    if debate.panel and (debates or debate.enabled):
+        raise ConfigError(
+            "judge ablate measures one engine: cascade.debate.panel gives roles to others, which it does not start",
+            hint="take cascade.debate.panel out of the settings",
+        )
 
 
 def _load(folder: Path, split: str, count: int | None, messages: Console) -> LabelledSet:

@@ -7,7 +7,7 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Optional, get_args
+from typing import Annotated, Optional
 
 import typer
 from rich.console import Console
@@ -33,6 +33,24 @@ from judge.cli.explanation import print_explanation
 from judge.cli.files import write_text
 from judge.cli.fit_scan import EXAMPLES as FIT_SCAN_EXAMPLES
 from judge.cli.fit_scan import fit_scan
+from judge.cli.judging_options import (
+    EMBEDDED_NOTE,
+    ConfigFile,
+    ConstitutionName,
+    DebateChoice,
+    DeviceName,
+    DtypeName,
+    EngineName,
+    FramesChoice,
+    ModelName,
+    PresetName,
+    ReasonChoice,
+    RegionChoice,
+    SamplingChoice,
+    VoteChoice,
+    is_embedded,
+    stage_choice,
+)
 from judge.cli.label import EXAMPLES as LABEL_EXAMPLES
 from judge.cli.label import label
 from judge.cli.models import models
@@ -40,20 +58,16 @@ from judge.cli.options import EXIT_FAIL_ON, EXIT_SOME_FAILED, EXIT_USAGE, judge_
 from judge.cli.pipes import flush_pipes, watch_pipes
 from judge.cli.score import score_all
 from judge.cli.sets import datasets_app
-from judge.cli.stages import DebateOrders, RegionLocalizer, Sampling
 from judge.cli.start import close_all, start_judge
 from judge.cli.table import print_table
-from judge.config import EngineConfig, JudgeConfig, Preset, StageChoice
 from judge.constitution import load_constitution
 from judge.engines.base import Engine
-from judge.engines.build import ENGINES
 from judge.errors import JudgeError
 from judge.media import FoundInput, Permissions, expand_inputs
 from judge.pipeline import Judge, engine_failed
 from judge.report.page import Card, render_page
 from judge.types import ScoreRow
 
-_EMBEDDED = "no --model given: the embedded model answers; it judges scenes of emoji stickers only, never photographs"
 _EXAMPLES = """
 Examples:
 
@@ -118,19 +132,19 @@ def _root(version: Annotated[bool, typer.Option("--version", callback=_version, 
 @app.command(epilog=_EXAMPLES)
 def score(  # noqa: PLR0917  (one parameter per option)
     inputs: Annotated[list[str], typer.Argument(help="Files, folders, globs, URLs, or - for a list on stdin.")],
-    constitution: Annotated[str, typer.Option(help="Built-in name or YAML file.")] = "stickers",
-    engine: Annotated[Optional[str], typer.Option(help=f"One of {', '.join(ENGINES.names())}.")] = None,  # noqa: UP045
-    model: Annotated[Optional[str], typer.Option(help="Name (see `judge models`), folder, or Hugging Face id.")] = None,  # noqa: UP045
-    config: Annotated[Optional[Path], typer.Option(help="YAML with every setting.")] = None,  # noqa: UP045
-    preset: Annotated[Optional[str], typer.Option(help=f"One of {', '.join(get_args(Preset))}.")] = None,  # noqa: UP045
-    region: Annotated[Optional[RegionLocalizer], typer.Option(help="Region test of what is undecided.")] = None,  # noqa: UP045
-    reason: Annotated[Optional[bool], typer.Option(help="Reason step by step about what is undecided.")] = None,  # noqa: UP045
-    vote: Annotated[Optional[bool], typer.Option(help="Vote on what is still undecided.")] = None,  # noqa: UP045
-    debate: Annotated[Optional[DebateOrders], typer.Option(help="Debate what is still undecided.")] = None,  # noqa: UP045
-    sampling: Annotated[Optional[Sampling], typer.Option(help="Which frames of a video are judged.")] = None,  # noqa: UP045
-    frames: Annotated[Optional[int], typer.Option(min=1, help="Most frames judged of one video.")] = None,  # noqa: UP045
-    device: Annotated[Optional[str], typer.Option(help="auto, cpu, cuda, cuda:0...")] = None,  # noqa: UP045
-    dtype: Annotated[Optional[str], typer.Option(help="auto, float32, bfloat16, float16.")] = None,  # noqa: UP045
+    constitution: ConstitutionName = "stickers",
+    engine: EngineName = None,
+    model: ModelName = None,
+    config: ConfigFile = None,
+    preset: PresetName = None,
+    region: RegionChoice = None,
+    reason: ReasonChoice = None,
+    vote: VoteChoice = None,
+    debate: DebateChoice = None,
+    sampling: SamplingChoice = None,
+    frames: FramesChoice = None,
+    device: DeviceName = None,
+    dtype: DtypeName = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line, as soon as it is known.")] = False,
     report: Annotated[Optional[Path], typer.Option(help="Also write an HTML page.")] = None,  # noqa: UP045
@@ -140,10 +154,7 @@ def score(  # noqa: PLR0917  (one parameter per option)
 ) -> None:
     """Judge images and videos: unsafe, safe or uncertain, with the rule, the reason and, for a video, the time."""
     settings = judge_settings(config, engine=engine, model=model, preset=preset, device=device, dtype=dtype)
-    chosen = StageChoice(
-        region=region and region.value, reason=reason, vote=vote, debate=debate and debate.value,
-        sampling=sampling and sampling.value, frames=frames,
-    )  # fmt: skip
+    chosen = stage_choice(region=region, reason=reason, vote=vote, debate=debate, sampling=sampling, frames=frames)
     settings = chosen.over(settings)
     console, messages = Console(width=None if sys.stdout.isatty() else 150), Console(stderr=True)
     found = expand_inputs(inputs, sys.stdin if "-" in inputs else ())
@@ -153,8 +164,8 @@ def score(  # noqa: PLR0917  (one parameter per option)
     judge: Judge | None = None
     engines: list[Engine] = []
     if any(isinstance(each, FoundInput) for each in found):
-        if model is None and _is_embedded(settings):
-            messages.print(f"note: {_EMBEDDED}", style="yellow")
+        if model is None and is_embedded(settings.engine):
+            messages.print(EMBEDDED_NOTE, style="yellow")
         examples = judged_examples(policy, path.parent, settings.cascade.debate, settings.video.clips.frames)
         judge, engines = start_judge(policy, settings, examples, messages, bars)
     cards: list[Card] = []
@@ -183,11 +194,6 @@ def score(  # noqa: PLR0917  (one parameter per option)
         for row in rows:
             print_explanation(console, row)
     raise typer.Exit(_exit_code(rows, fail_on))
-
-
-def _is_embedded(settings: JudgeConfig) -> bool:
-    default = EngineConfig()
-    return (settings.engine.name, settings.engine.model) == (default.name, default.model)
 
 
 def _exit_code(rows: list[ScoreRow], fail_on: FailOn | None) -> int:

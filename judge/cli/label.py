@@ -7,40 +7,51 @@ be judged; 130 Ctrl-C.
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from enum import StrEnum
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Optional, Protocol, get_args
+from typing import Annotated, Optional
 
 import typer
 from pydantic import JsonValue
 from rich.console import Console
 
 from judge.assets import constitution_names, constitution_path
-from judge.bulk.estimate import Estimate, estimate
+from judge.bulk.estimate import Estimate
 from judge.bulk.exports.export import Export, export_all
-from judge.bulk.job import PARTS, RUN_FILE, Budget, Ending, Executor, LabelJob, Outcome, run_job
+from judge.bulk.job import PARTS, RUN_FILE, Budget, LabelJob, Outcome
 from judge.bulk.judging import JudgingSpec, PipelineSpec
-from judge.bulk.local import LocalExecutor
 from judge.bulk.parts import Parts
-from judge.bulk.plan import Cluster, DecoderSpec, ReadPlan, Selection, SourceSpec
-from judge.bulk.reader import anything_left
+from judge.bulk.plan import DecoderSpec, ReadPlan, Selection, SourceSpec
 from judge.bulk.run_file import JobRecord, read_run
 from judge.cli.debate_examples import judged_examples
+from judge.cli.judging_options import (
+    EMBEDDED_NOTE,
+    ConfigFile,
+    ConstitutionName,
+    DebateChoice,
+    DeviceName,
+    DtypeName,
+    EngineName,
+    FramesChoice,
+    ModelName,
+    PresetName,
+    ReasonChoice,
+    RegionChoice,
+    SamplingChoice,
+    VoteChoice,
+    is_embedded,
+    stage_choice,
+)
 from judge.cli.label_endpoint import EndpointSpec
-from judge.cli.label_progress import LabelProgress, print_estimate, print_outcome
+from judge.cli.label_progress import print_estimate, print_outcome
+from judge.cli.label_work import LabelWork, cluster_of
 from judge.cli.options import EXIT_SOME_FAILED, judge_settings
-from judge.cli.stages import DebateOrders, RegionLocalizer, Sampling
-from judge.config import EngineConfig, JudgeConfig, Preset, StageChoice
+from judge.config import JudgeConfig, StageChoice
 from judge.constitution import Constitution, load_constitution
-from judge.engines.build import ENGINES
 from judge.errors import ConfigError, EngineError
 from judge.media import Permissions
 from judge.sources.columns import Columns
@@ -73,10 +84,6 @@ Exit codes: 0 everything was judged, or the budget is used up; 2 wrong usage, or
 not be judged: they are there, uncertain, with the reason; 130 Ctrl-C.
 """
 _EXIT_INTERRUPTED = 130
-_MOST_SMALL = 8
-"""Judges of the embedded model that are started by default."""
-_GPUS = Path("/proc/driver/nvidia/gpus")
-"""A folder for each GPU: to ask torch would take seconds."""
 _LEFT_OUT = ("cache", "cache_dir", "concurrency")
 """Settings that change no verdict."""
 
@@ -99,19 +106,19 @@ def label(  # noqa: PLR0917  (one parameter per option)
     label_column: Annotated[Optional[str], typer.Option(help="Of labels, which are kept beside ours.")] = None,  # noqa: UP045
     text_column: Annotated[Optional[str], typer.Option(help="Of what was posted with the media.")] = None,  # noqa: UP045
     folder_is_label: Annotated[bool, typer.Option(help="The first folder below SOURCE is the label.")] = False,
-    constitution: Annotated[str, typer.Option(help="Built-in name or YAML file.")] = "stickers",
-    engine: Annotated[Optional[str], typer.Option(help=f"One of {', '.join(ENGINES.names())}.")] = None,  # noqa: UP045
-    model: Annotated[Optional[str], typer.Option(help="Name (see `judge models`), folder, or Hugging Face id.")] = None,  # noqa: UP045
-    config: Annotated[Optional[Path], typer.Option(help="YAML with every setting.")] = None,  # noqa: UP045
-    preset: Annotated[Optional[str], typer.Option(help=f"One of {', '.join(get_args(Preset))}.")] = None,  # noqa: UP045
-    region: Annotated[Optional[RegionLocalizer], typer.Option(help="Region test of what is undecided.")] = None,  # noqa: UP045
-    reason: Annotated[Optional[bool], typer.Option(help="Reason step by step about what is undecided.")] = None,  # noqa: UP045
-    vote: Annotated[Optional[bool], typer.Option(help="Vote on what is still undecided.")] = None,  # noqa: UP045
-    debate: Annotated[Optional[DebateOrders], typer.Option(help="Debate what is still undecided.")] = None,  # noqa: UP045
-    sampling: Annotated[Optional[Sampling], typer.Option(help="Which frames of a video are judged.")] = None,  # noqa: UP045
-    frames: Annotated[Optional[int], typer.Option(min=1, help="Most frames judged of one video.")] = None,  # noqa: UP045
-    device: Annotated[Optional[str], typer.Option(help="auto, cpu, cuda, cuda:0...")] = None,  # noqa: UP045
-    dtype: Annotated[Optional[str], typer.Option(help="auto, float32, bfloat16, float16.")] = None,  # noqa: UP045
+    constitution: ConstitutionName = "stickers",
+    engine: EngineName = None,
+    model: ModelName = None,
+    config: ConfigFile = None,
+    preset: PresetName = None,
+    region: RegionChoice = None,
+    reason: ReasonChoice = None,
+    vote: VoteChoice = None,
+    debate: DebateChoice = None,
+    sampling: SamplingChoice = None,
+    frames: FramesChoice = None,
+    device: DeviceName = None,
+    dtype: DtypeName = None,
     limit: Annotated[Optional[int], typer.Option(min=1, help="Only the first so many rows; raise it later.")] = None,  # noqa: UP045
     sample: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the rows, drawn by their ids.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the drawing.")] = 0,
@@ -140,10 +147,7 @@ def label(  # noqa: PLR0917  (one parameter per option)
     columns = Columns(media_column, id_column, label_column, text_column, folder_is_label)
     spec = SourceSpec(_absolute(source), root and root.absolute(), split, columns)
     own = judge_settings(config, engine=engine, model=model, preset=preset, device=device, dtype=dtype)
-    stages = StageChoice(
-        region=region and region.value, reason=reason, vote=vote, debate=debate and debate.value,
-        sampling=sampling and sampling.value, frames=frames,
-    )  # fmt: skip
+    stages = stage_choice(region=region, reason=reason, vote=vote, debate=debate, sampling=sampling, frames=frames)
     settings = stages.over(own)
     policy = _policy(constitution, endpoint)
     if endpoint is not None:
@@ -164,16 +168,16 @@ def label(  # noqa: PLR0917  (one parameter per option)
         constitution=policy.name, constitution_digest=policy.digest,
         judged_by="service" if endpoint else "pipeline", settings=_recorded(settings, stages, endpoint),
     )  # fmt: skip
-    cluster = _cluster(settings.engine, address, judges=concurrency, cpus=cpus, gpus=gpus, decoders=decoders)
-    work = _Work(
+    cluster = cluster_of(settings.engine, address, judges=concurrency, cpus=cpus, gpus=gpus, decoders=decoders)
+    work = LabelWork(
         judging,
         DecoderSpec(settings.video.decoding),
         cluster,
         duplicates is Duplicates.near,
         journal and journal.absolute(),
     )
-    if _is_embedded(settings) and endpoint is None and model is None:
-        messages.print(f"note: {_EMBEDDED}", style="yellow")
+    if is_embedded(settings.engine) and endpoint is None and model is None:
+        messages.print(EMBEDDED_NOTE, style="yellow")
     if dry_run:
         _print_estimate(work.estimate(plan), price, as_json)
         return
@@ -188,9 +192,6 @@ def label(  # noqa: PLR0917  (one parameter per option)
     raise typer.Exit(_exit_code(out.absolute(), outcome))
 
 
-_EMBEDDED = "no --model given: the embedded model answers; it judges scenes of emoji stickers only, never photographs"
-
-
 @dataclass(frozen=True, slots=True)
 class _Policy:
     """The constitution, or what is known of one that a service has."""
@@ -200,64 +201,6 @@ class _Policy:
     text: str
     loaded: Constitution | None
     path: Path | None
-
-
-@dataclass(frozen=True)
-class _Work:
-    """How the rows are judged."""
-
-    judging: JudgingSpec
-    decoder: DecoderSpec
-    cluster: Cluster
-    near: bool
-    journal: Path | None
-
-    def run(self, job: LabelJob, total: int | None, messages: Console) -> Outcome:
-        ending, parts = Ending(), Parts(job.out / PARTS)
-        n_before = parts.n_rows
-        if _is_done(job, parts):  # no engine is loaded for nothing
-            return run_job(job, LocalExecutor(self.judging), ending)
-        bar = LabelProgress(messages, total, n_before)
-        with self._executor(messages) as executor, _signals(ending, messages), bar as progress:
-            return run_job(job, executor, ending, progress.update)
-
-    def estimate(self, plan: ReadPlan) -> Estimate:
-        n_written = Parts(plan.parts).n_rows
-        tried = 2 * plan.bundle_rows
-        if self.judging.takes_bytes:
-            return estimate(plan, self.judging, (), n_written=n_written, judges=self.cluster.judges, tried=tried)
-        decoder = self.decoder.start()
-        try:
-            return estimate(
-                plan, self.judging, (decoder,), n_written=n_written, judges=self.cluster.judges, tried=tried
-            )
-        finally:
-            decoder.close()
-
-    @contextmanager
-    def _executor(self, messages: Console) -> Iterator[Executor]:
-        """A service is asked from this process; engines of our own are held by actors."""
-        if self.judging.takes_bytes:
-            yield LocalExecutor(self.judging, workers=self.cluster.judges, journal=self.journal)
-            return
-        ray: _RayModule = import_module("judge.bulk.cluster")
-        messages.print("starting Ray and the engines...", style="dim")
-        with ray.started(self.cluster):
-            yield ray.RayExecutor(self.judging, self.decoder, self.cluster, self.near, self.journal)
-
-
-class _RayModule(Protocol):
-    """`judge.bulk.cluster`, which is imported by name: the command line itself needs no Ray."""
-
-    RayExecutor: Callable[[JudgingSpec, DecoderSpec, Cluster, bool, Path | None], Executor]
-    started: Callable[[Cluster], AbstractContextManager[None]]
-
-
-def _is_done(job: LabelJob, parts: Parts) -> bool:
-    found = read_run(job.out / RUN_FILE)
-    if found is None or found.job != job.record or found.status not in ("complete", "limit"):
-        return False
-    return not anything_left(replace(job.plan, written=tuple(parts.spans)))
 
 
 def _absolute(source: str) -> str:
@@ -313,57 +256,6 @@ def _named(columns: Columns) -> dict[str, JsonValue]:
 def _recorded(settings: JudgeConfig, stages: StageChoice, endpoint: str | None) -> Mapping[str, JsonValue]:
     found: dict[str, JsonValue] = (stages if endpoint else settings).model_dump(mode="json")
     return {name: value for name, value in found.items() if name not in _LEFT_OUT}
-
-
-def _cluster(
-    engine: EngineConfig,
-    address: str | None,
-    *,
-    judges: int | None,
-    cpus: float | None,
-    gpus: float | None,
-    decoders: int | None,
-) -> Cluster:
-    """For this machine: a judge on every GPU. Without one: one judge, whose libraries use all cores but those of the
-    decoders; of the embedded model one on every core, which is faster than more threads (docs/log.md), for about 0.8 GB
-    each."""
-    n_here = len(list(_GPUS.glob("*"))) if address is None else 0
-    wants_gpu = engine.name != "openai" and (
-        engine.device.startswith("cuda") or (engine.device == "auto" and n_here > 0)
-    )
-    gpus_each = float(wants_gpu) if gpus is None else gpus
-    n_cores = os.cpu_count() or 1
-    alone = min(n_cores, _MOST_SMALL) if address is None and _is_embedded_engine(engine) else 1
-    n_judges = judges or (max(int(n_here / gpus_each), 1) if gpus_each else alone)
-    threads = max((n_cores - max(n_cores // 8, 1)) // n_judges, 1) if address is None and not gpus_each else 1
-    return Cluster(address, n_judges, float(threads) if cpus is None else cpus, gpus_each, decoders or n_judges)
-
-
-def _is_embedded(settings: JudgeConfig) -> bool:
-    return _is_embedded_engine(settings.engine)
-
-
-def _is_embedded_engine(engine: EngineConfig) -> bool:
-    default = EngineConfig()
-    return (engine.name, engine.model) == (default.name, default.model)
-
-
-@contextmanager
-def _signals(ending: Ending, messages: Console) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM asks for the end, the next one ends it at once. Both keep what is written."""
-
-    def ask(number: int, _: object) -> None:
-        if ending.asked.is_set():
-            raise KeyboardInterrupt
-        ending.ask("interrupted")
-        messages.print("ending: what is being judged is written first (once more ends it at once)...", style="dim")
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _export(out: Path, exports: list[Export]) -> list[Path]:

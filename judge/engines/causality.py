@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 
 from judge.engines.encoding import FrameGroup
-from judge.engines.loading import Model
+from judge.engines.model_interface import Model
 from judge.engines.shared_prefix import forget_positions, forward_at, to_device
 
 

@@ -13,7 +13,7 @@ from itertools import takewhile
 from PIL import Image
 from torch import Tensor
 
-from judge.engines.loading import Processor
+from judge.engines.model_interface import Processor
 from judge.errors import EngineError
 from judge.types import Frame, Prompt
 

@@ -1,6 +1,6 @@
-"""Loads a vision-language model with Hugging Face transformers; the part of its untyped interface that we use.
+"""Loads a vision-language model with Hugging Face transformers.
 
-Not here: what is asked of the model.
+Not here: what is asked of the model, and the part of its untyped interface that we use (`model_interface`).
 """
 
 from __future__ import annotations
@@ -9,101 +9,24 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import transformers
 from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError
-from PIL.Image import Image
-from torch import Tensor
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from judge.config import NO_TRAITS, ModelTraits
-from judge.engines.answer_tokens import Tokenizer
 from judge.engines.base import ModelInfo
 from judge.engines.images_only import images_only
 from judge.engines.model_folder import ModelCard, folder_digest, hub_digest, read_card
+from judge.engines.model_interface import Model, Processor
 from judge.errors import ConfigError, EngineError
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _HUB_TIMEOUT_S = 10.0
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
-
-
-class Cache(Protocol):
-    """Keys and values of a prefix: `(rows, ...)` in every layer."""
-
-    layers: list[object]
-
-    def get_seq_length(self) -> int: ...
-
-    def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
-        """Keys that a query behind this layer's part of the prefix meets, and how many tokens it has dropped."""
-
-    def reorder_cache(self, beam_idx: Tensor) -> None: ...
-
-
-class Output(Protocol):
-    """What a forward pass returns; `logits` is `(rows, positions kept, vocabulary)`."""
-
-    logits: Tensor
-    past_key_values: Cache
-
-
-class ModelConfig(Protocol):
-    def get_text_config(self) -> object: ...
-
-    def to_json_string(self) -> str: ...
-
-
-class Model(Protocol):
-    config: ModelConfig
-    generation_config: object
-    base_model: object
-    device: torch.device
-    dtype: torch.dtype
-
-    def forward(self, **inputs: object) -> Output: ...
-
-    def __call__(self, **inputs: object) -> Output: ...
-
-    def generate(self, **inputs: object) -> Tensor: ...
-
-
-class ChatTokenizer(Tokenizer, Protocol):
-    bos_token: str | None
-    eos_token_id: int | None
-    pad_token_id: int | None
-    chat_template: object
-
-    def apply_chat_template(
-        self,
-        conversation: Sequence[Mapping[str, object]],
-        *,
-        tokenize: bool,
-        add_generation_prompt: bool,
-        **options: object,
-    ) -> str: ...
-
-
-class Processor(Protocol):
-    tokenizer: ChatTokenizer
-    image_processor: object
-    chat_template: object
-
-    def apply_chat_template(
-        self,
-        conversation: Sequence[Mapping[str, object]],
-        *,
-        tokenize: bool,
-        add_generation_prompt: bool,
-        **options: object,
-    ) -> str: ...
-
-    def __call__(
-        self, *, text: list[str], images: list[list[Image]] | None, return_tensors: str, add_special_tokens: bool
-    ) -> Mapping[str, Tensor]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from judge.engines.loading import Cache, Model
+from judge.engines.model_interface import Cache, Model
 from judge.engines.packing import Packing
 
 _FULL, _SLIDING = "full_attention", "sliding_attention"

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from judge.engines.loading import Model
+from judge.engines.model_interface import Model
 
 _CPU_BYTES = 1 << 30
 _CHANNELS = 3

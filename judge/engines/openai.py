@@ -7,11 +7,8 @@ mean: `choice_reading`, `completion_reading`.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
 import math
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -30,6 +27,7 @@ from judge.engines.choice_reading import ChoiceReader, read_samples, unreadable
 from judge.engines.completion_reading import NO_LOGPROBS, check_json, drawn_text, generation, probabilities
 from judge.engines.model_folder import read_card
 from judge.engines.request_fields import RequestFields
+from judge.engines.server_identity import read_key, served_digest
 from judge.engines.spending import Meter, Spend
 from judge.engines.tasks import run_in_thread, together
 from judge.errors import ConfigError, EngineError
@@ -41,17 +39,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _PROBE = Prompt((Message("user", "Is fire hot? Answer with one word, Yes or No."),))
 _SCHEMA_STATUSES = frozenset({400, 422})
-_NUMBERS = {
-    "top_logprobs",
-    "samples",
-    "seed",
-    "max_tokens_field",
-    "image_format",
-    "jpeg_quality",
-    "image_detail",
-    "extra_body",
-}
-"""Options that change answers, and so the digest."""
 
 
 class OpenAIEngine:
@@ -101,7 +88,7 @@ class OpenAIEngine:
         self._served = (first.model, first.system_fingerprint)
         self._changed = False
         how = f"sampled-{options.samples}" if options.samples else f"logprobs-{options.top_logprobs}"
-        digest = self._traits.added_to(_digest(model, revision, options, first))
+        digest = self._traits.added_to(served_digest(model, revision, options, first))
         self._info = ModelInfo(model, digest, domain, f"openai/{how}", self._traits.question_format())
 
     @classmethod
@@ -116,7 +103,7 @@ class OpenAIEngine:
         return cls(
             config.model,
             config.openai,
-            api_key=_read_key(config.openai.api_key_env),
+            api_key=read_key(config.openai.api_key_env),
             revision=config.revision,
             domain=read_card(embedded).to_domain() if embedded else None,
             traits=config.traits,
@@ -300,27 +287,3 @@ class OpenAIEngine:
         if self._closed:
             raise EngineError(f"model '{self._model}' is closed")
         check_prompts(self._model, self._capabilities, prompts)
-
-
-def _digest(model: str, revision: str | None, options: OpenAIOptions, first: Completion) -> str:
-    """sha256 (hex) over what is known of the model. Not the address: where a model runs is not what it is."""
-    known = {
-        "model": model,
-        "revision": revision,
-        "served_model": first.model,
-        "system_fingerprint": first.system_fingerprint,
-        "options": options.model_dump(mode="json", include=_NUMBERS),
-    }
-    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
-
-
-def _read_key(variable: str) -> str:
-    if not variable:
-        return ""
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise ConfigError(
-            f"the environment variable '{variable}' is not set; it should hold the key of engine 'openai'",
-            hint="set it, or leave engine.openai.api_key_env empty for a server without keys",
-        )
-    return key

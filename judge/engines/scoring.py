@@ -17,8 +17,8 @@ from judge.engines.base import YES_NO
 from judge.engines.causality import sees_later_tokens
 from judge.engines.encoding import FrameGroup, PromptEncoder
 from judge.engines.identity import frame_key, prompt_words
-from judge.engines.loading import Model
 from judge.engines.memory import PassBudget
+from judge.engines.model_interface import Model
 from judge.engines.probe import TOLERANCE, probe_groups, probe_questions
 from judge.engines.shared_prefix import Way, frames_encoded_once, score_groups, score_one
 from judge.errors import JudgeError

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from judge.engines.encoding import FrameGroup
-from judge.engines.loading import Cache, Model, Output
 from judge.engines.masks import packed_masks
 from judge.engines.memory import PassBudget
+from judge.engines.model_interface import Cache, Model, Output
 from judge.engines.packing import Packing, pack
 
 Read = Callable[[Tensor], Tensor]

@@ -22,8 +22,9 @@ from judge.engines.answer_tokens import AnswerTokens, answer_tokens, choice_answ
 from judge.engines.base import YES_NO, Capabilities, JsonSchema, ModelInfo
 from judge.engines.encoding import PromptEncoder
 from judge.engines.json_grammar import open_json_grammar
-from judge.engines.loading import LoadedModel, Model, load_model
+from judge.engines.loading import LoadedModel, load_model
 from judge.engines.memory import pass_budget
+from judge.engines.model_interface import Model
 from judge.engines.probe import probe_groups
 from judge.engines.scoring import Scorer
 from judge.engines.writing import Writer, end_ids

@@ -15,7 +15,7 @@ from transformers import GenerationConfig, LogitsProcessorList
 from judge.engines.encoding import FrameGroup, PromptEncoder
 from judge.engines.identity import frame_key, sample_seeds
 from judge.engines.json_grammar import Guide
-from judge.engines.loading import Cache, Model
+from judge.engines.model_interface import Cache, Model
 from judge.engines.shared_prefix import cached_prefix, forget_positions, own_cache, to_device
 from judge.errors import JudgeError
 from judge.types import Generation, Prompt

@@ -7,7 +7,7 @@ be judged, they are thinned evenly and the first and the last are kept.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import assert_never
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from judge.config import SamplingSettings
 from judge.media.image import sample_evenly
+from judge.media.likeness import Shot, same_as, shots, steps_of, stretches
+from judge.media.moments import Times, distinct, nearest, nearest_to_ticks, times_of
 from judge.types import Thumbnails, VideoInfo
 
 MOST_THUMBNAILS = 512
@@ -30,36 +32,22 @@ _FEW = 6
 _UNSEEN = 4
 """Rank of a gap that is only long; see `closer_frames`."""
 
-_PARTS = (6, 8)
-"""Rows and columns of the parts in which near-duplicates are compared."""
-
-Times = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """A stretch without a cut, as far as its thumbnails show: the frames of its first, last and middle thumbnail."""
-
-    first: int
-    last: int
-    middle: int
-
 
 def uniform(info: VideoInfo, n: int) -> tuple[int, ...]:
     """The frames nearest to `n` moments evenly spread over time, both ends included; one: the middle.
 
     Fewer where the same frame is nearest to several of them.
     """
-    times = _times(info)
+    times = times_of(info)
     if n >= len(times):
         return tuple(range(len(times)))
     moments = np.linspace(0.0, times[-1], n) if n > 1 else times[-1:] / 2.0
-    return _distinct(_nearest(times, moments))
+    return distinct(nearest(times, moments))
 
 
 def at_rate(info: VideoInfo, rate_hz: float, cap: int) -> tuple[int, ...]:
     """The frame nearest to each tick 0, 1 / rate, 2 / rate... None for a tick during which the picture stands still."""
-    return thin(_distinct(_nearest_to_ticks(_times(info), rate_hz)), cap)
+    return thin(distinct(nearest_to_ticks(times_of(info), rate_hz)), cap)
 
 
 def every(info: VideoInfo, k: int, cap: int) -> tuple[int, ...]:
@@ -70,67 +58,6 @@ def every(info: VideoInfo, k: int, cap: int) -> tuple[int, ...]:
 def keyframes(info: VideoInfo, cap: int) -> tuple[int, ...]:
     """Those that decode by themselves; the first frame where the container names none."""
     return thin(info.keyframes or range(min(1, len(info.timestamps_s))), cap)
-
-
-def shots(thumbnails: Thumbnails, change: float) -> tuple[Shot, ...]:
-    """Cut where two neighbouring thumbnails differ by `change` or more, as a mean over pixels and channels, of 1.
-
-    A fade that is slower than the thumbnails' distance is no cut.
-    """
-    if not thumbnails.indices:
-        return ()
-    cuts = np.flatnonzero(_differences(thumbnails.images[1:], thumbnails.images[:-1]) >= change) + 1
-    bounds = [0, *(int(cut) for cut in cuts), len(thumbnails.indices)]
-    names = thumbnails.indices
-    return tuple(Shot(names[a], names[b - 1], names[(a + b - 1) // 2]) for a, b in pairwise(bounds))
-
-
-def stretches(thumbnails: Thumbnails, change: float) -> tuple[Shot, ...]:
-    """Cut where two neighbouring thumbnails differ by `change` or more, of 1, in the part that differs most.
-
-    A thing that comes, goes or jumps ends a stretch, which is no cut of the film. Stretches of one thumbnail that
-    follow each other are one: something is moving there.
-    """
-    if not thumbnails.indices:
-        return ()
-    steps = _steps(thumbnails)
-    cuts = [place + 1 for place, step in enumerate(steps) if step >= change]
-    bounds = [0, *cuts, len(thumbnails.indices)]
-    joined = [bounds[0]]
-    for before, here, after in zip(bounds, bounds[1:], bounds[2:], strict=False):
-        if here - before > 1 or after - here > 1:
-            joined.append(here)
-    joined.append(bounds[-1])
-    names = thumbnails.indices
-    return tuple(Shot(names[a], names[b - 1], names[(a + b - 1) // 2]) for a, b in pairwise(joined))
-
-
-def same_as(
-    thumbnails: Thumbnails, indices: Sequence[int], below: float, *, judged: Collection[int] = ()
-) -> dict[int, int]:
-    """Which of the frames `indices` may take over the reading of which earlier one of them.
-
-    A frame is compared with the last one that stands for itself, never with one that was taken over, so that slow
-    changes do not add up. A frame without a thumbnail stands for itself, and so does one in `judged`: it has a reading
-    of its own.
-
-    Args:
-        thumbnails: Of these frames, and perhaps of others.
-        indices: Frames in question.
-        below: Mean difference, of 1, in the part of the picture that differs most; 0 = no frame takes over anything.
-            A part is a small share of the picture, so that a thing that comes or moves there counts.
-        judged: Frames that have been judged before.
-    """
-    at = {index: place for place, index in enumerate(thumbnails.indices)}
-    taken: dict[int, int] = {}
-    standing: int | None = None
-    for index in sorted(index for index in indices if index in at):
-        alike = standing is not None and _local_difference(thumbnails.images, at[standing], at[index]) < below
-        if standing is not None and alike and index not in judged:
-            taken[index] = standing
-        else:
-            standing = index
-    return taken
 
 
 def thin(indices: Sequence[int], most: int) -> tuple[int, ...]:
@@ -201,7 +128,7 @@ def closer_frames(
     room = settings.max_frames - len(judged)
     if settings.strategy != "adaptive" or room <= 0:
         return ()
-    gaps = _gaps(_times(info), settings, judged, thumbnails)
+    gaps = _gaps(times_of(info), settings, judged, thumbnails)
     ends = [gap for gap in gaps if gap.rank == 1]
     others = [gap for gap in gaps if 1 < gap.rank < _UNSEEN] or ([] if ends else gaps)
     spare = max(0, room - sum(_looks_needed(gap, settings) for gap in ends))
@@ -259,7 +186,7 @@ def _first_pass(info: VideoInfo, settings: SamplingSettings, thumbnails: Thumbna
     """
     if settings.max_frames < _FEW:
         return uniform(info, settings.max_frames)
-    times, gap_s = _times(info), _gap_s(settings)
+    times, gap_s = times_of(info), _gap_s(settings)
     room = math.ceil(settings.max_frames / 2) if settings.rounds else settings.max_frames
     landmarks = _landmarks(info, settings, thumbnails)
     kept = thin(landmarks, room)
@@ -286,8 +213,8 @@ def _landmarks(info: VideoInfo, settings: SamplingSettings, thumbnails: Thumbnai
     if thumbnails is not None and thumbnails.indices:
         found = [_middlemost(stretch, keys) for stretch in stretches(thumbnails, settings.change)]
         alike = same_as(thumbnails, found, settings.same_below)
-        return _with_ends([index for index in found if index not in alike], _times(info), _gap_s(settings) / 2.0)
-    spaced = keys[_nearest_to_ticks(_times(info)[keys], 1.0 / _gap_s(settings))]
+        return _with_ends([index for index in found if index not in alike], times_of(info), _gap_s(settings) / 2.0)
+    spaced = keys[nearest_to_ticks(times_of(info)[keys], 1.0 / _gap_s(settings))]
     return tuple(sorted({int(index) for index in spaced} | {0, last}))
 
 
@@ -332,7 +259,7 @@ def _step(times: Times, start: int, end: int, gap_s: float) -> int:
 def _middle(times: Times, left: int, right: int, *, at_s: float | None = None) -> int:
     """The frame strictly between two others that is nearest to a time, by default halfway."""
     wanted = (times[left] + times[right]) / 2.0 if at_s is None else at_s
-    return left + 1 + int(_nearest(times[left + 1 : right], np.array([wanted]))[0])
+    return left + 1 + int(nearest(times[left + 1 : right], np.array([wanted]))[0])
 
 
 _Change = tuple[float, int, int]
@@ -341,7 +268,7 @@ _Change = tuple[float, int, int]
 
 def _changes(thumbnails: Thumbnails, least: float) -> tuple[_Change, ...]:
     """The largest first."""
-    pairs = zip(_steps(thumbnails), pairwise(thumbnails.indices), strict=True)
+    pairs = zip(steps_of(thumbnails), pairwise(thumbnails.indices), strict=True)
     return tuple(sorted(((step, a, b) for step, (a, b) in pairs if step >= least), reverse=True))
 
 
@@ -356,62 +283,9 @@ def _at_change(changes: Sequence[_Change], left: int, right: int) -> int | None:
     return None
 
 
-def _steps(thumbnails: Thumbnails) -> list[float]:
-    """How much each thumbnail differs from the next, in the part that differs most."""
-    return [_local_difference(thumbnails.images, place, place + 1) for place in range(len(thumbnails.indices) - 1)]
-
-
-def _times(info: VideoInfo) -> Times:
-    return np.array(info.timestamps_s, dtype=np.float64)
-
-
 def _gap_s(settings: SamplingSettings) -> float:
     return max(settings.max_gap_s, _SHORTEST_S)
 
 
 def _finest_s(settings: SamplingSettings) -> float:
     return max(settings.finest_s, _SHORTEST_S)
-
-
-def _nearest(times: Times, wanted: Times) -> NDArray[np.intp]:
-    """For each wanted time, the position of the nearest; the earlier of two."""
-    after = np.minimum(np.searchsorted(times, wanted), len(times) - 1)
-    before = np.maximum(after - 1, 0)
-    return np.where(wanted - times[before] <= np.abs(times[after] - wanted), before, after)
-
-
-def _nearest_to_ticks(times: Times, rate_hz: float) -> NDArray[np.intp]:
-    """Position of the time nearest to each tick, among the times that no other tick is nearer to.
-
-    The work grows with the times, not with the ticks.
-    """
-    ticks = np.rint(times * rate_hz)
-    distances = np.round(np.abs(times * rate_hz - ticks), 6)
-    order = np.lexsort((distances, ticks))
-    _, first = np.unique(ticks[order], return_index=True)
-    return np.asarray(order[first], dtype=np.intp)
-
-
-def _distinct(indices: NDArray[np.intp]) -> tuple[int, ...]:
-    return tuple(int(index) for index in np.unique(indices))
-
-
-def _local_difference(images: NDArray[np.uint8], one: int, other: int) -> float:
-    """The mean over pixels and channels in each of up to 6 x 8 parts of the picture; the largest of them."""
-    change = np.abs(images[one].astype(np.int16) - images[other].astype(np.int16)).mean(-1)
-    rows, columns = (_starts(length, parts) for length, parts in zip(change.shape, _PARTS, strict=True))
-    sums = np.add.reduceat(np.add.reduceat(change, rows, axis=0), columns, axis=1)
-    counts = np.outer(np.diff([*rows, change.shape[0]]), np.diff([*columns, change.shape[1]]))
-    return float((sums / counts).max() / 255.0)
-
-
-def _starts(length: int, parts: int) -> list[int]:
-    """Where each of at most `parts` about equal stretches begins."""
-    count = min(parts, length)
-    return [length * number // count for number in range(count)]
-
-
-def _differences(some: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Mean absolute difference of each pair of pictures, of 1."""
-    apart = np.abs(some.astype(np.int16) - others.astype(np.int16))
-    return np.asarray(apart.mean(axis=(1, 2, 3)) / 255.0, dtype=np.float64)

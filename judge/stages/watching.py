@@ -15,7 +15,8 @@ from PIL import Image
 
 from judge.config import SamplingSettings
 from judge.errors import MediaError
-from judge.media.sampling import closer_frames, first_frames, same_as, thin, wants_thumbnails
+from judge.media.likeness import same_as
+from judge.media.sampling import closer_frames, first_frames, thin, wants_thumbnails
 from judge.types import Frame, FrameSource, Thumbnails
 
 _THUMBNAIL = (32, 18)

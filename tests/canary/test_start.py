@@ -15,7 +15,8 @@ from judge.config import EngineConfig, JudgeConfig, load_config
 from judge.constitution import load_constitution
 from judge.engines.scripted import Answer, Scripted, ScriptedEngine
 from judge.errors import ConfigError, EngineError
-from judge.pipeline import NO_GUARANTEE, Judge
+from judge.pipeline import Judge
+from judge.stages.fitted import NO_GUARANTEE
 from judge.stages.prior_store import PriorStore
 from judge.types import Frame, Media
 from tests.canary.making import CAT, recorded, scripted

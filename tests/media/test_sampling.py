@@ -12,17 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judge.config import SamplingName, SamplingSettings
+from judge.media.likeness import Shot, same_as, shots, stretches
 from judge.media.sampling import (
     MOST_THUMBNAILS,
-    Shot,
     at_rate,
     closer_frames,
     every,
     first_frames,
     keyframes,
-    same_as,
-    shots,
-    stretches,
     thin,
     uniform,
     wants_thumbnails,

@@ -12,7 +12,8 @@ from judge.config import Calibrated, CalibratedSide, CalibratedStage, JudgeConfi
 from judge.engines.scripted import ScriptedEngine
 from judge.errors import EngineError
 from judge.media import Permissions, UrlMedia
-from judge.pipeline import NO_GUARANTEE, Judge
+from judge.pipeline import Judge
+from judge.stages.fitted import NO_GUARANTEE
 from judge.stages.prior_store import PriorStore
 from judge.types import Prompt
 from serve.backend import Work

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -30,6 +32,7 @@ from tests.stickers.test_reasoning import KNIFE_AT_DOG, _scene
 from tests.stickers.video_world import TRUTH
 
 SAMPLES = sample_media_path("clips")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +186,20 @@ def test_the_same_frames_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         encode(tmp_path / name, pictures)
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_what_memory_held_before_does_not_show_in_the_bytes(tmp_path: Path) -> None:
+    """glibc fills new memory as MALLOC_PERTURB_ says, if it comes from the heap; other libraries ignore it."""
+    np.save(tmp_path / "pictures.npy", [render(scene) for scene in plan(AWAY, KNIFE_AT_DOG).clip().frames])
+    code = (
+        "import sys, numpy as np; from pathlib import Path; from judge.stickers.video_files import encode;"
+        "encode(Path(sys.argv[1]), np.load('pictures.npy'))"
+    )
+    for fill in ("0", "1"):
+        own = {"MALLOC_PERTURB_": fill, "MALLOC_MMAP_THRESHOLD_": "2000000000", "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", code, f"{fill}.mp4"]
+        subprocess.run(command, cwd=tmp_path, env={**os.environ, **own}, check=True)
+    assert (tmp_path / "0.mp4").read_bytes() == (tmp_path / "1.mp4").read_bytes()
 
 
 def test_without_pyav_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -66,6 +66,9 @@ CATALOGUE: Mapping[str, Listed] = {
     "i2p": Listed(
         "rule of I2P: Q16 or NudeNet flags it", 0.5, "what q16 and nudenet need", extras=("transformers", "nudenet")
     ),
+    "image-classifier": Listed(
+        "any classifier of pictures, by its labels", 0.5, "weights model=NAME; harmful={LABEL: KIND}"
+    ),
     "laion": Listed(
         "LAION's head on CLIP vectors", 0.5, "weights openai/clip-vit-large-patch14; head=FILE", kinds=_SEXUAL
     ),

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from judge.bench.detectors.base import DetectorInfo, Prediction
+from judge.bench.detectors.per_frame import abstained, failed, highest
 from judge.bench.detectors.pictures import frames_of, why_not
 from judge.errors import JudgeError
 from judge.sources.categories import Category
@@ -63,19 +64,19 @@ class FrameDetector(ABC):
         shown: list[tuple[int, Frame]] = []
         for place, each in enumerate(media):
             if reason := why_not(each):
-                found[place] = Prediction(None, None, reason=reason)
+                found[place] = abstained(reason)
                 continue
             try:
                 shown += [(place, frame) for frame in frames_of(each, self._max_frames)]
             except JudgeError as error:
-                found[place] = failure(error)
-        scores: dict[int, list[PictureScore | Prediction]] = {place: [] for place, _ in shown}
+                found[place] = failed(error)
+        said: dict[int, list[Prediction]] = {place: [] for place, _ in shown}
         for start in range(0, len(shown), self._batch):
             part = shown[start : start + self._batch]
             for (place, _), score in zip(part, await self._try([frame for _, frame in part]), strict=True):
-                scores[place].append(score)
-        model_s = (time.perf_counter() - started_s) / max(len(scores), 1)
-        found |= {place: self._together(of_media, model_s) for place, of_media in scores.items()}
+                said[place].append(self._decide(score))
+        model_s = (time.perf_counter() - started_s) / max(len(said), 1)
+        found |= {place: replace(highest(frames), model_s=model_s) for place, frames in said.items()}
         return [found[place] for place in range(len(media))]
 
     async def _try(self, frames: Sequence[Frame]) -> list[PictureScore | Prediction]:
@@ -84,28 +85,15 @@ class FrameDetector(ABC):
             scores = await self.score_frames(frames)
         except Exception as error:
             if len(frames) == 1:
-                return [failure(error)]
+                return [failed(error)]
             return [(await self._try([frame]))[0] for frame in frames]
         assert len(scores) == len(frames)
         return [_no_number(each) if isinstance(each, PictureScore) and not each.is_sound() else each for each in scores]
 
-    def _together(self, scores: Sequence[PictureScore | Prediction], model_s: float) -> Prediction:
-        """The highest score; without the score of one frame there is no highest."""
-        sound = [score for score in scores if isinstance(score, PictureScore)]
-        usage = sum((score.usage for score in scores), Usage())
-        for score in scores:
-            if isinstance(score, Prediction):
-                return replace(score, usage=usage, model_s=model_s)
-        names = dict.fromkeys(name for score in sound for name in score.categories)
-        highest = max(score.score for score in sound)
-        categories = {name: max(score.categories.get(name, 0.0) for score in sound) for name in names}
-        return Prediction(highest, highest >= self._info.threshold, categories, usage=usage, model_s=model_s)
-
-
-def failure(error: Exception) -> Prediction:
-    """A failed prediction with the reason, on one line."""
-    told = str(error) if isinstance(error, JudgeError) else f"{type(error).__name__}: {error}"
-    return Prediction(None, None, reason=" ".join(told.split())[:300], failed=True)
+    def _decide(self, score: PictureScore | Prediction) -> Prediction:
+        if isinstance(score, Prediction):
+            return score
+        return Prediction(score.score, score.score >= self._info.threshold, score.categories, usage=score.usage)
 
 
 def _no_number(score: PictureScore) -> Prediction:

@@ -18,7 +18,9 @@ from judge.assets import constitution_path
 from judge.bench.detectors.base import DetectorInfo, DetectorSettings, Prediction
 from judge.bench.detectors.common_names import kinds_of
 from judge.bench.detectors.frame_detector import FrameDetector, PictureScore
-from judge.bench.detectors.picture_detector import PICTURES, PictureOptions, digest_of, read_options
+from judge.bench.detectors.options import read_options
+from judge.bench.detectors.picture_detector import PictureOptions, digest_of
+from judge.bench.detectors.pictures import PICTURES
 from judge.config import EngineConfig, Fraction, OpenAIOptions, first_problem
 from judge.constitution import Constitution, load_constitution
 from judge.engines.base import Engine
@@ -78,7 +80,7 @@ class GuardDetector(FrameDetector):
 
     @classmethod
     def from_settings(cls, settings: DetectorSettings) -> Self:
-        options = read_options(GuardOptions, settings)
+        options = read_options(GuardOptions, settings, uses=("model", "base_url", "api_key_env", "device"))
         policy = _policy(options.constitution or cls.constitution)
         asked = questions(policy, options.ask)
         engine = build_engine(_engine_config(settings, options, cls.profile))

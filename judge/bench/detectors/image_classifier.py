@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from judge.bench.detectors.base import DetectorInfo, DetectorSettings
 from judge.bench.detectors.checkpoints import Checkpoint
-from judge.bench.detectors.network_detector import NetworkDetector, Published, describe, load_published
-from judge.bench.detectors.picture_detector import PictureOptions, PictureScore, read_options
+from judge.bench.detectors.network_detector import NETWORK_FIELDS, NetworkDetector, Published, describe, load_published
+from judge.bench.detectors.options import read_options
+from judge.bench.detectors.picture_detector import PictureOptions, PictureScore
 from judge.errors import ConfigError, did_you_mean, quoted
 from judge.sources.categories import Category
 
@@ -29,7 +30,7 @@ class ClassifierOptions(PictureOptions):
 
 
 class ImageClassifier(NetworkDetector):
-    """Any classifier of transformers whose labels exclude each other; settings name the model and its harmful labels.
+    """Any classifier of transformers whose labels exclude each other, as `image-classifier`: settings name both.
 
     Args:
         checkpoint: The network; its configuration names the labels.
@@ -59,12 +60,14 @@ class ImageClassifier(NetworkDetector):
 
     @classmethod
     def from_settings(cls, settings: DetectorSettings) -> Self:
-        options = read_options(ClassifierOptions, settings)
+        options = read_options(ClassifierOptions, settings, uses=NETWORK_FIELDS)
         harmful = dict(cls.harmful) if options.harmful is None else options.harmful
         if not harmful:
-            raise ConfigError(f"detector '{settings.name}': options.harmful names no label of the model")
+            raise ConfigError(
+                f"detector '{settings.name}': option harmful names no label of the model", hint="harmful={LABEL: KIND}"
+            )
         if not (settings.model or cls.published.model):
-            raise ConfigError(f"detector '{settings.name}' needs a model: a folder or a Hugging Face id")
+            raise ConfigError(f"detector '{settings.name}' needs a model", hint="model=FOLDER or a Hugging Face id")
         source = f"huggingface.co/{settings.model}" if settings.model else cls.published.source
         published = replace(cls.published, categories=frozenset(harmful.values()), source=source)
         checkpoint = load_published(settings, published, _network_class)

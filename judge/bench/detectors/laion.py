@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Self
 from judge.bench.detectors.base import DetectorInfo, DetectorSettings
 from judge.bench.detectors.checkpoints import Checkpoint, import_loading, needed_file
 from judge.bench.detectors.clip_side import clip_class, clip_vectors
-from judge.bench.detectors.network_detector import NetworkDetector, Published, describe, load_published
-from judge.bench.detectors.picture_detector import PictureOptions, PictureScore, read_options
+from judge.bench.detectors.network_detector import NETWORK_FIELDS, NetworkDetector, Published, describe, load_published
+from judge.bench.detectors.options import read_options
+from judge.bench.detectors.picture_detector import PictureOptions, PictureScore
 from judge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class LaionHead(NetworkDetector):
 
     @classmethod
     def from_settings(cls, settings: DetectorSettings) -> Self:
-        options = read_options(LaionOptions, settings)
+        options = read_options(LaionOptions, settings, uses=NETWORK_FIELDS)
         import_loading()
         head, digest = read_head(options.head)
         checkpoint = load_published(settings, _PUBLISHED, clip_class)

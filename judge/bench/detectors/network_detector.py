@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from judge.bench.detectors.base import DetectorInfo, DetectorSettings
 from judge.bench.detectors.checkpoints import Checkpoint, load_checkpoint
-from judge.bench.detectors.picture_detector import PICTURES, PictureDetector, PictureScore, digest_of, runs_here
+from judge.bench.detectors.picture_detector import PictureDetector, PictureScore, digest_of
+from judge.bench.detectors.pictures import PICTURES
 from judge.config import Settings
 from judge.errors import EngineError
 from judge.sources.categories import Category
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+NETWORK_FIELDS = ("model", "device")
+"""What a network on this machine can use of the settings; see `read_options`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,5 +95,4 @@ def describe(
 
 def load_published(settings: DetectorSettings, published: Published, network_class: Callable[[], Any]) -> Checkpoint:
     """As `load_checkpoint`."""
-    runs_here(settings)
     return load_checkpoint(settings.model or published.model, settings.device, network_class)

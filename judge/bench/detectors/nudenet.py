@@ -24,7 +24,8 @@ from judge import __version__
 from judge.bench.detectors.base import DetectorInfo, DetectorSettings, Prediction
 from judge.bench.detectors.nudenet_profiles import CLASS_SETS, CLASSES, Profile, find_profile, read_classes
 from judge.bench.detectors.options import read_options
-from judge.bench.detectors.single_pictures import PICTURES, abstained, failed, highest, not_a_picture, pictures_of
+from judge.bench.detectors.per_frame import abstained, failed, highest
+from judge.bench.detectors.pictures import PICTURES, frames_of, why_not
 from judge.config import Settings
 from judge.errors import ConfigError, EngineError, JudgeError
 from judge.sources.needs import need
@@ -96,10 +97,10 @@ class NudeNet:
         self._network = None
 
     def _one(self, media: Media) -> Prediction:
-        if reason := not_a_picture(media):
+        if reason := why_not(media):
             return abstained(reason)
         try:
-            return highest([self._look(frame) for frame in pictures_of(media, self._max_frames)])
+            return highest([self._look(frame) for frame in frames_of(media, self._max_frames)])
         except JudgeError as error:
             return failed(error)
 

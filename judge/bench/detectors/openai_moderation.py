@@ -24,7 +24,8 @@ from judge import __version__
 from judge.bench.detectors.base import DetectorInfo, DetectorSettings, Prediction
 from judge.bench.detectors.common_names import COMMON, ON_PICTURES, OPENAI
 from judge.bench.detectors.options import read_options
-from judge.bench.detectors.single_pictures import PICTURES, abstained, failed, highest, not_a_picture, pictures_of
+from judge.bench.detectors.per_frame import abstained, failed, highest
+from judge.bench.detectors.pictures import PICTURES, frames_of, why_not
 from judge.client.attempts import Attempts, Limits, refused
 from judge.client.connection import headers, service_url
 from judge.client.errors import ClientError, Unavailable, UnreadableAnswer
@@ -132,10 +133,10 @@ class OpenAIModeration:
         self._closed = True
 
     async def _one(self, http: httpx.AsyncClient, slots: asyncio.Semaphore, media: Media) -> Prediction:
-        if reason := not_a_picture(media):
+        if reason := why_not(media):
             return abstained(reason)
         try:
-            frames = pictures_of(media, self._options.max_frames)
+            frames = frames_of(media, self._options.max_frames)
             found: list[Prediction] = []
             for frame in frames:
                 async with slots:

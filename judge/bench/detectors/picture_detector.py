@@ -1,4 +1,4 @@
-"""What detectors that classify pictures on this machine share: their settings, their digest, work in a thread."""
+"""What detectors that classify pictures on this machine share: their options, their digest, work in a thread."""
 
 from __future__ import annotations
 
@@ -7,26 +7,21 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from judge import __version__
 from judge.bench.detectors.base import DetectorSettings, Prediction
 from judge.bench.detectors.frame_detector import FrameDetector, PictureScore
 from judge.bench.detectors.pictures import picture_of
-from judge.config import Settings, first_problem
-from judge.errors import ConfigError
-from judge.types import Frame, Modality
+from judge.config import Settings
+from judge.types import Frame
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = [
-    "PICTURES", "PictureDetector", "PictureOptions", "PictureScore", "digest_of", "read_options", "runs_here",
-]  # fmt: skip
-
-PICTURES: frozenset[Modality] = frozenset({"image"})
+__all__ = ["PictureDetector", "PictureOptions", "PictureScore", "digest_of"]
 
 
 class PictureOptions(Settings):
@@ -34,27 +29,6 @@ class PictureOptions(Settings):
 
     max_frames: Annotated[int, Field(ge=1)] = 8
     """Frames of an animation that are looked at, evenly spread; the highest score counts."""
-
-
-_Options = TypeVar("_Options", bound=Settings)
-
-
-def read_options(kind: type[_Options], settings: DetectorSettings) -> _Options:
-    """The options of one detector.
-
-    Raises:
-        ConfigError: One is unknown or wrong.
-    """
-    try:
-        return kind.model_validate(dict(settings.options))
-    except ValidationError as error:
-        raise ConfigError(f"detector '{settings.name}': options.{first_problem(error)}") from error
-
-
-def runs_here(settings: DetectorSettings) -> None:
-    """Raises `ConfigError` if a service is named for a detector that runs on this machine."""
-    if settings.base_url or settings.api_key_env:
-        raise ConfigError(f"detector '{settings.name}' runs on this machine: it has no base_url and no api_key_env")
 
 
 def digest_of(

@@ -1,4 +1,4 @@
-"""From decoded media to the pictures that a picture classifier is shown. Not here: decoding."""
+"""From decoded media to the pictures that a detector of single pictures is shown. Not here: decoding."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING
 
 from judge.errors import MediaError
 from judge.media.image import sample_evenly
-from judge.types import Frame, Media
+from judge.types import Frame, Media, Modality
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+PICTURES: frozenset[Modality] = frozenset({"image"})
 _LONGEST_RATIO = 100
 
 
 def why_not(media: Media) -> str:
-    """Why a classifier of pictures abstains; empty if it need not.
+    """Why a detector of pictures abstains; empty if it need not.
 
     An animation is a handful of pictures. A video file is not: which of its moments to look at is a decision of its
-    own, and none of these classifiers was published with one.
+    own, and none of these detectors was published with one.
     """
     if media.video is not None:
         return "it is a video: this detector takes pictures and animations"
@@ -34,12 +35,13 @@ def frames_of(media: Media, most: int) -> tuple[Frame, ...]:
         MediaError: There is no frame, or one is not `(height, width, 3) uint8` with pixels in it.
     """
     if not media.frames:
-        raise MediaError("it has no picture")
+        raise MediaError(f"'{media.source}' has no picture")
     frames = tuple(media.frames[place] for place in sample_evenly(len(media.frames), most))
     for frame in frames:
         pixels = frame.image
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != "uint8" or 0 in pixels.shape:
-            raise MediaError(f"frame {frame.index} is no RGB picture: {pixels.dtype} {pixels.shape}")
+            shape = f"{pixels.dtype} {pixels.shape}"
+            raise MediaError(f"'{media.source}': frame {frame.index} is no RGB picture: {shape}")
     return frames
 
 

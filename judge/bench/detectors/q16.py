@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Self
 from judge.bench.detectors.base import DetectorInfo, DetectorSettings
 from judge.bench.detectors.checkpoints import Checkpoint
 from judge.bench.detectors.clip_side import clip_class, clip_vectors
-from judge.bench.detectors.network_detector import NetworkDetector, Published, describe, load_published
-from judge.bench.detectors.picture_detector import PictureOptions, PictureScore, read_options
+from judge.bench.detectors.network_detector import NETWORK_FIELDS, NetworkDetector, Published, describe, load_published
+from judge.bench.detectors.options import read_options
+from judge.bench.detectors.picture_detector import PictureOptions, PictureScore
 from judge.bench.detectors.vectors_file import read_vectors
 from judge.errors import ConfigError
 
@@ -67,7 +68,7 @@ class Q16(NetworkDetector):
 
     @classmethod
     def from_settings(cls, settings: DetectorSettings) -> Self:
-        options = read_options(Q16Options, settings)
+        options = read_options(Q16Options, settings, uses=NETWORK_FIELDS)
         prompts, digest = read_vectors(options.prompts, "prompts of Q16")
         checkpoint = load_published(settings, _PUBLISHED, clip_class)
         info = describe(settings, options, _PUBLISHED, checkpoint, files={"prompts": digest})

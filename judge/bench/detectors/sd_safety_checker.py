@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Self
 from judge.bench.detectors.base import DetectorSettings
 from judge.bench.detectors.checkpoints import Checkpoint
 from judge.bench.detectors.clip_side import clip_class, clip_vectors
-from judge.bench.detectors.network_detector import NetworkDetector, Published, describe, load_published
-from judge.bench.detectors.picture_detector import PictureOptions, PictureScore, read_options
+from judge.bench.detectors.network_detector import NETWORK_FIELDS, NetworkDetector, Published, describe, load_published
+from judge.bench.detectors.options import read_options
+from judge.bench.detectors.picture_detector import PictureOptions, PictureScore
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -41,7 +42,7 @@ class SdSafetyChecker(NetworkDetector):
 
     @classmethod
     def from_settings(cls, settings: DetectorSettings) -> Self:
-        options = read_options(PictureOptions, settings)
+        options = read_options(PictureOptions, settings, uses=NETWORK_FIELDS)
         checkpoint = load_published(settings, _PUBLISHED, _network_class)
         info = describe(settings, options, _PUBLISHED, checkpoint)
         return cls(checkpoint, info, batch=settings.batch, max_frames=options.max_frames)

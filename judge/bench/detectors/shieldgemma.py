@@ -16,8 +16,9 @@ from pydantic import Field, field_validator
 
 from judge.bench.detectors.base import DetectorInfo, DetectorSettings
 from judge.bench.detectors.checkpoints import Checkpoint, import_loading
-from judge.bench.detectors.network_detector import NetworkDetector, Published, describe
-from judge.bench.detectors.picture_detector import PictureOptions, PictureScore, read_options, runs_here
+from judge.bench.detectors.network_detector import NETWORK_FIELDS, NetworkDetector, Published, describe
+from judge.bench.detectors.options import read_options
+from judge.bench.detectors.picture_detector import PictureOptions, PictureScore
 from judge.config import ModelTraits
 from judge.errors import ConfigError
 from judge.sources.categories import Category
@@ -74,8 +75,7 @@ class ShieldGemma2(NetworkDetector):
 
     @classmethod
     def from_settings(cls, settings: DetectorSettings) -> Self:
-        options = read_options(ShieldGemmaOptions, settings)
-        runs_here(settings)
+        options = read_options(ShieldGemmaOptions, settings, uses=NETWORK_FIELDS)
         kinds = frozenset(kind for policy in options.policies for kind in _KINDS[policy])
         checkpoint = _load(settings, options.dtype)
         info = describe(settings, options, Published(_MODEL, kinds, 0.5, "arXiv 2504.01081"), checkpoint)

@@ -11,7 +11,7 @@ from judge.assets import constitution_path
 from judge.bench.detectors.base import DetectorInfo, DetectorSettings, Prediction
 from judge.bench.detectors.common_names import kinds_of
 from judge.bench.detectors.guard import GuardDetector, GuardOptions, LlavaGuard, Shieldstral, questions
-from judge.bench.detectors.picture_detector import PICTURES as ONLY_PICTURES
+from judge.bench.detectors.pictures import PICTURES as ONLY_PICTURES
 from judge.config import EngineConfig
 from judge.constitution import Constitution, load_constitution
 from judge.constitution.check import TAXONOMIES
@@ -159,9 +159,9 @@ def test_the_digest_covers_policy_and_options(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"options": {"constitution": "unsafebnech"}}, "unsafebnech"),
-        ({"options": {"ask": "rule"}}, "options.ask"),
-        ({"options": {"constitutions": "general"}}, "options.constitutions: there is no such setting"),
-        ({"options": {"engine": "scripted"}}, "options.engine"),
+        ({"options": {"ask": "rule"}}, "option ask"),
+        ({"options": {"constitutions": "general"}}, "has no option 'constitutions'"),
+        ({"options": {"engine": "scripted"}}, "option engine"),
         ({"model": "/no/such/folder"}, "no such folder"),
         ({"device": "abacus"}, "abacus"),
         ({"api_key_env": "KEY"}, "no base_url"),

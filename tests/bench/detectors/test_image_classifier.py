@@ -13,6 +13,7 @@ from PIL import Image
 from transformers import ViTForImageClassification
 
 from judge.bench.detectors.base import DetectorSettings, Prediction
+from judge.bench.detectors.build import build_detector, parse_detector
 from judge.bench.detectors.image_classifier import Falconsai
 from judge.errors import ConfigError
 from judge.types import Frame, Media
@@ -169,15 +170,15 @@ def test_the_digest_changes_with_weights_and_settings(settings: DetectorSettings
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"options": {"harmfull": {"nsfw": "sexual"}}}, "options.harmfull: there is no such setting"),
-        ({"options": {"harmful": {}}}, "options.harmful"),
-        ({"options": {"harmful": {"nsfw": "naughty"}}}, "options.harmful.nsfw"),
+        ({"options": {"harmfull": {"nsfw": "sexual"}}}, "has no option 'harmfull' (did you mean 'harmful'?)"),
+        ({"options": {"harmful": {}}}, "option harmful"),
+        ({"options": {"harmful": {"nsfw": "naughty"}}}, "option harmful.nsfw"),
         ({"options": {"harmful": {"nfsw": "sexual"}}}, "no label 'nfsw' (did you mean 'nsfw'?)"),
         ({"options": {"harmful": {"nsfw": "sexual", "normal": "other"}}}, "every label counts as harmful"),
-        ({"options": {"max_frames": 0}}, "options.max_frames"),
+        ({"options": {"max_frames": 0}}, "option max_frames"),
         ({"device": "abacus"}, "device 'abacus' does not exist"),
         ({"model": "./no/such/folder"}, "no such folder"),
-        ({"base_url": "http://localhost"}, "no base_url"),
+        ({"base_url": "http://localhost"}, "no use for 'base_url'"),
     ],
 )
 def test_wrong_settings_name_what_is_wrong(settings: DetectorSettings, change: dict[str, object], message: str) -> None:
@@ -198,3 +199,35 @@ def test_labels_that_do_not_exclude_each_other_are_refused(tmp_path: Path) -> No
     config.write_text(json.dumps(json.loads(config.read_text()) | {"problem_type": "multi_label_classification"}))
     with pytest.raises(ConfigError, match="exclude each other"):
         Falconsai.from_settings(settings)
+
+
+async def test_any_checkpoint_can_be_named_in_a_line(tmp_path: Path) -> None:
+    tiny_falconsai(tmp_path, ("calm", "blood", "beach"))
+    line = f"image-classifier,model={tmp_path},device=cpu,harmful={{blood: shocking}},threshold=0.4"
+    detector = build_detector(parse_detector(line))
+    assert (detector.info.categories, detector.info.threshold) == ({"shocking"}, 0.4)
+    (found,) = await detector.detect(PICTURES[:1])
+    assert found.score == pytest.approx(plain_probabilities(str(tmp_path), PICTURES[0])[1], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("image-classifier", "option harmful names no label of the model (harmful={LABEL: KIND})"),
+        ("image-classifier,harmful={blood: shocking}", "needs a model (model=FOLDER or a Hugging Face id)"),
+    ],
+)
+def test_a_classifier_without_a_model_or_labels_is_refused(line: str, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        build_detector(parse_detector(line))
+    assert message in str(error.value)
+
+
+async def test_a_flagged_frame_is_enough_and_a_failed_one_is_not_outvoted(settings: DetectorSettings) -> None:
+    """As for every other detector of single pictures."""
+    thread = picture(1, (1, 30_000)).frames[0]
+    media = replace(animation(0, 1), frames=(PICTURES[0].frames[0], thread))
+    for threshold, flagged in ((0.0, True), (1.0, None)):
+        detector = Falconsai.from_settings(settings.model_copy(update={"threshold": threshold}))
+        (found,) = await detector.detect([media])
+        assert (found.flagged, found.score is None, found.failed) == (flagged, flagged is None, flagged is None)

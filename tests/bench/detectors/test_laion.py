@@ -134,10 +134,10 @@ def test_a_file_that_runs_code_does_not(settings: DetectorSettings, tmp_path: Pa
 def test_options_are_checked(settings: DetectorSettings, tmp_path: Path) -> None:
     (tmp_path / "head.h5").write_bytes(b"x")
     for options, message in [
-        ({}, "options.head"),
+        ({}, "option head"),
         ({"head": str(tmp_path / "missing.pth")}, "no such file"),
         ({"head": str(tmp_path / "head.h5")}, "known: .safetensors, .pth"),
-        ({**settings.options, "heads": "x"}, "options.heads: there is no such setting"),
+        ({**settings.options, "heads": "x"}, "has no option 'heads'"),
     ]:
         with pytest.raises(ConfigError) as error:
             LaionHead.from_settings(settings.model_copy(update={"options": options}))

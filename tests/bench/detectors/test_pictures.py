@@ -84,11 +84,14 @@ def test_frames_are_spread_evenly_and_checked() -> None:
     assert [frame.index for frame in frames_of(shown, 4)] == [0, 3, 6, 9]
     assert [frame.index for frame in frames_of(shown, 1)] == [0]
     assert len(frames_of(picture(1), 8)) == 1
-    for image in (np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)):
-        with pytest.raises(MediaError, match="frame 7 is no RGB picture"):
-            frames_of(Media("a" * 64, "image", (Frame(7, 0.0, image),), 0.0), 8)
-    with pytest.raises(MediaError, match="no picture"):
-        frames_of(Media("a" * 64, "image", (), 0.0), 8)
+    for image in (
+        np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 3), np.float32),
+    ):  # fmt: skip
+        with pytest.raises(MediaError, match="'odd\nname': frame 7 is no RGB picture"):
+            frames_of(Media("a" * 64, "image", (Frame(7, 0.0, image),), 0.0, "odd\nname"), 8)
+    with pytest.raises(MediaError, match="'none' has no picture"):
+        frames_of(Media("a" * 64, "image", (), 0.0, "none"), 8)
 
 
 def test_kinds_that_are_not_looked_at() -> None:

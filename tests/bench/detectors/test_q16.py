@@ -168,9 +168,9 @@ def test_files_that_hold_no_vectors_are_refused(settings: DetectorSettings, tmp_
 
 def test_options_are_checked(settings: DetectorSettings) -> None:
     for options, message in [
-        ({}, "options.prompts"),
-        ({"prompts": 3}, "options.prompts"),
-        ({**settings.options, "promts": "x"}, "options.promts: there is no such setting"),
+        ({}, "option prompts"),
+        ({"prompts": 3}, "option prompts"),
+        ({**settings.options, "promts": "x"}, "has no option 'promts'"),
     ]:
         with pytest.raises(ConfigError) as error:
             Q16.from_settings(settings.model_copy(update={"options": options}))

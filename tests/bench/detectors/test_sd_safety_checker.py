@@ -134,7 +134,7 @@ def test_other_shapes_and_plain_clip_are_refused(tmp_path: Path) -> None:
 
 
 def test_options_are_checked(settings: DetectorSettings) -> None:
-    with pytest.raises(ConfigError, match="there is no such setting"):
+    with pytest.raises(ConfigError, match="has no option 'adjustment'"):
         SdSafetyChecker.from_settings(settings.model_copy(update={"options": {"adjustment": 0.1}}))
     with pytest.raises(ConfigError, match="no such folder"):
         SdSafetyChecker.from_settings(settings.model_copy(update={"model": "/no/such/folder"}))

@@ -104,13 +104,13 @@ async def test_policies_may_be_chosen(settings: DetectorSettings, detector: Shie
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"options": {"policies": []}}, "options.policies"),
-        ({"options": {"policies": ["hate"]}}, "options.policies"),
+        ({"options": {"policies": []}}, "option policies"),
+        ({"options": {"policies": ["hate"]}}, "option policies"),
         ({"options": {"policies": ["sexual", "sexual"]}}, "named twice"),
         ({"options": {"dtype": "int4"}}, "dtype 'int4'"),
-        ({"options": {"threshold": 0.3}}, "options.threshold: there is no such setting"),
+        ({"options": {"threshold": 0.3}}, "has no option 'threshold'"),
         ({"model": "/no/such/folder"}, "no such folder"),
-        ({"base_url": "http://localhost"}, "no base_url"),
+        ({"base_url": "http://localhost"}, "no use for 'base_url'"),
     ],
 )
 def test_wrong_settings_name_what_is_wrong(settings: DetectorSettings, change: dict[str, object], message: str) -> None:

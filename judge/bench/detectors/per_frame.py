@@ -1,43 +1,14 @@
-"""Detectors of single pictures and the media they are handed: animations are looked at frame by frame."""
+"""From frames to one prediction of their media. Not here: which frames (`pictures`)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from judge.bench.detectors.base import Prediction
-from judge.errors import JudgeError, MediaError
-from judge.media.image import sample_evenly
-from judge.types import Frame, Media, Modality, Usage
+from judge.errors import JudgeError
+from judge.types import Usage
 
-PICTURES: frozenset[Modality] = frozenset({"image"})
-_NOT_TAKEN = "it is {kind}, and this detector takes pictures and animations"
 _LONGEST_REASON = 300
-
-
-def not_a_picture(media: Media) -> str:
-    """Why a detector of pictures abstains; empty if it need not.
-
-    An animation is a handful of pictures in memory. Which moments of a video file to look at is a decision of its own.
-    """
-    if media.kind == "text":
-        return _NOT_TAKEN.format(kind="text")
-    return _NOT_TAKEN.format(kind="a video") if media.video is not None else ""
-
-
-def pictures_of(media: Media, most: int) -> tuple[Frame, ...]:
-    """At most so many frames, spread evenly.
-
-    Raises:
-        MediaError: There is none, or one is not `(height, width, 3) uint8`.
-    """
-    if not media.frames:
-        raise MediaError(f"'{media.source}' has no picture")
-    frames = tuple(media.frames[place] for place in sample_evenly(len(media.frames), most))
-    for frame in frames:
-        shape = frame.image.shape
-        if len(shape) != 3 or shape[2] != 3 or 0 in shape or frame.image.dtype != "uint8":
-            raise MediaError(f"'{media.source}', frame {frame.index}: {frame.image.dtype} {shape} is no RGB picture")
-    return frames
 
 
 def abstained(reason: str) -> Prediction:
