@@ -17,6 +17,7 @@ from rich.table import Table
 from judge.assets import constitution_path
 from judge.constitution import load_constitution
 from judge.errors import JudgeError
+from judge.stickers.command_encoder import add_encoder_parsers, train_encoder
 from judge.stickers.command_video import add_video_parser, evaluate_video
 from judge.stickers.splits import SPLITS, PolicyTruth, Split, draw_split, write_split
 from judge.stickers.video_files import write_video_split
@@ -45,6 +46,8 @@ def main(argv: Sequence[str]) -> int:
             return _generate(arguments)
         if arguments.action == "train":
             return _train(arguments)
+        if arguments.action == "train-encoder":
+            return train_encoder(arguments)
         return asyncio.run(_evaluate(arguments) if arguments.action == "evaluate" else evaluate_video(arguments))
     except JudgeError as error:
         print(f"judge stickers: {error}", file=sys.stderr)
@@ -84,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--seed", type=int, default=0)
     evaluate.add_argument("--json", type=Path, help="also write everything to this file")
     add_video_parser(actions)
+    add_encoder_parsers(actions)
     return parser
 
 
