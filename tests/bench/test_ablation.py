@@ -89,7 +89,7 @@ def test_baselines_are_asked_and_cost_what_they_cost(way: str) -> None:
 
 
 def test_the_grid_has_every_preset_and_stage() -> None:
-    names = [setting.name for setting in settings(JudgeConfig(), reasoning=True, scan=False)]
+    names = [setting.name for setting in settings(JudgeConfig(), reasoning=True, scans={})]
     assert names == [
         "policy in one prompt",
         "each rule whole",
@@ -103,7 +103,7 @@ def test_the_grid_has_every_preset_and_stage() -> None:
         "chain + reasoning",
         "full cascade",
     ]
-    assert len({setting.config.cascade.digest for setting in settings(JudgeConfig(), reasoning=True, scan=False)}) == 5
+    assert len({setting.config.cascade.digest for setting in settings(JudgeConfig(), reasoning=True, scans={})}) == 5
 
 
 def test_margins_of_the_region_test_are_those_that_serve_best() -> None:
