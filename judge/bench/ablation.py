@@ -242,7 +242,7 @@ class Ablation:
 
 
 def _scan_s(verdicts: Sequence[Verdict]) -> float:
-    """What the scan of a batch took, which its verdicts share: it does not ask the engine, which counts its own time."""
+    """What the scan of a batch took, which its verdicts share. The engine does not count it."""
     return max((verdict.timings_ms.get("scan", 0.0) for verdict in verdicts), default=0.0) / 1000.0
 
 

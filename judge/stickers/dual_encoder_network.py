@@ -1,4 +1,4 @@
-"""The dual encoder's architecture, tokenizer and files: a small SigLIP whose picture tower starts as the embedded model's.
+"""The dual encoder's architecture, tokenizer and files: a small SigLIP that starts with the embedded model's eyes.
 
 The picture tower is the lower layers of the embedded model's own encoder with SigLIP's pooling head; the text tower
 is small and learned from nothing. Not here: what it is trained on (`dual_encoder_corpus`).

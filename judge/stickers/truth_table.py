@@ -89,24 +89,24 @@ def _truth(atom: Atom, table: SceneTable) -> tuple[NDArray[np.bool_], NDArray[np
         return _pair(atom.kind, *_pair_names(atom), table)
     if atom.kind == "two":
         return table.counts[:, _members(atom.subject)].sum(1) > 1, always
-    return table.counts[:, _labels(atom.kind, atom.subject)].any(1), always
+    found: NDArray[np.bool_] = (table.counts[:, _labels(atom.kind, atom.subject)] > 0).any(axis=1)
+    return found, always
 
 
 def _pair_names(atom: Atom) -> tuple[str, str]:
     return (_CAUSES[atom.kind], atom.subject) if atom.kind in _CAUSES else (atom.subject, atom.object)
 
 
-def _pair(
-    kind: Kind, subject: str, object_: str, table: SceneTable
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _pair(kind: Kind, subject: str, object_: str, table: SceneTable) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     a, b = _members(subject), _members(object_)
     meant = (a[table.first] & b[table.second]) | (b[table.first] & a[table.second])
     if kind == "next_to":
         holds, open_ = table.relation >= _CODES["near"], table.relation == _CODES["unclear_near"]
     else:
         holds, open_ = table.relation == _CODES["touching"], table.relation == _CODES["unclear_touch"]
-    satisfied = (meant & holds).any(1)
-    return satisfied, satisfied | ~(meant & open_).any(1)
+    satisfied: NDArray[np.bool_] = (meant & holds).any(axis=1)
+    left_open: NDArray[np.bool_] = (meant & open_).any(axis=1)
+    return satisfied, satisfied | ~left_open
 
 
 def _labels(kind: Kind, subject: str) -> NDArray[np.bool_]:
