@@ -89,7 +89,7 @@ def _truth(atom: Atom, table: SceneTable) -> tuple[NDArray[np.bool_], NDArray[np
         return _pair(atom.kind, *_pair_names(atom), table)
     if atom.kind == "two":
         return table.counts[:, _members(atom.subject)].sum(1) > 1, always
-    found: NDArray[np.bool_] = (table.counts[:, _labels(atom.kind, atom.subject)] > 0).any(axis=1)
+    found = np.asarray((table.counts[:, _labels(atom.kind, atom.subject)] > 0).any(axis=1))
     return found, always
 
 
@@ -104,8 +104,8 @@ def _pair(kind: Kind, subject: str, object_: str, table: SceneTable) -> tuple[ND
         holds, open_ = table.relation >= _CODES["near"], table.relation == _CODES["unclear_near"]
     else:
         holds, open_ = table.relation == _CODES["touching"], table.relation == _CODES["unclear_touch"]
-    satisfied: NDArray[np.bool_] = (meant & holds).any(axis=1)
-    left_open: NDArray[np.bool_] = (meant & open_).any(axis=1)
+    satisfied = np.asarray((meant & holds).any(axis=1))
+    left_open = np.asarray((meant & open_).any(axis=1))
     return satisfied, satisfied | ~left_open
 
 
