@@ -13,6 +13,7 @@ from judge.errors import ConfigError, did_you_mean
 
 _PACKAGE = Path(__file__).resolve().parent
 _MODELS = {"stickers-vlm": _PACKAGE / "stickers" / "model"}
+_ENCODERS = {"stickers-siglip": _PACKAGE / "stickers" / "dual_encoder"}
 _CANARIES = _PACKAGE / "canary" / "records"
 _SAMPLES = _PACKAGE / "stickers" / "samples"
 
@@ -70,6 +71,36 @@ def model_path(name: str) -> Path | None:
     if name not in model_names():
         raise ConfigError(f"the weights of the embedded model '{name}' are missing here", hint="install again")
     return _MODELS[name]
+
+
+def encoder_names() -> tuple[str, ...]:
+    """Embedded encoders of pictures and texts whose weights are part of this installation, sorted."""
+    return tuple(sorted(name for name, folder in _ENCODERS.items() if (folder / "config.json").is_file()))
+
+
+def encoder_path(name: str) -> Path | None:
+    """The folder of an embedded encoder; None if the name is not one of ours (a folder or a hub id).
+
+    Raises:
+        ConfigError: The name is ours, but this installation lacks the weights.
+    """
+    if name not in _ENCODERS:
+        return None
+    if name not in encoder_names():
+        raise ConfigError(f"the weights of the embedded encoder '{name}' are missing here", hint="install again")
+    return _ENCODERS[name]
+
+
+def scan_paths(constitution: str, model: str) -> dict[str, Path]:
+    """Settings of the relevance scan that were fitted to a built-in constitution and an embedded model.
+
+    Returns:
+        By name: `scan` never drops severe rules, `scan of any rule` may drop each. Empty if none were fitted to these.
+    """
+    folder = _ENCODERS["stickers-siglip"]
+    if (constitution, model) != ("stickers", "stickers-vlm") or not encoder_names():
+        return {}
+    return {"scan": folder / "scan.yaml", "scan of any rule": folder / "scan-any-rule.yaml"}
 
 
 def canary_path(model: str) -> Path | None:

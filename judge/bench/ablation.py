@@ -5,7 +5,7 @@ Whatever is fitted is fitted on the calibration split, without ever looking at t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from judge.bench.labelled import Labelled, LabelledSet
 from judge.bench.memo import MemoEngine
-from judge.config import Cascade, JudgeConfig, Preset, RegionSettings, Thresholds
+from judge.config import Cascade, JudgeConfig, Preset, RegionSettings, RelevanceSettings, Thresholds
 from judge.config.base import Settings
 from judge.constitution import Constitution
 from judge.corpus import corpus_statistics
@@ -99,13 +99,13 @@ def slow_settings(base: JudgeConfig) -> list[Setting]:
     ]
 
 
-def settings(base: JudgeConfig, *, reasoning: bool, scan: bool) -> list[Setting]:
+def settings(base: JudgeConfig, *, reasoning: bool, scans: Mapping[str, RelevanceSettings]) -> list[Setting]:
     """The grid: the baselines, the chain under every preset, and each further stage on top of `base`'s preset.
 
     Args:
         base: Thresholds, region and reasoning settings to build on.
         reasoning: Whether the engine can reason; adds the rows with chain of thought.
-        scan: Whether `base` names an encoder; adds the row with the relevance scan.
+        scans: Relevance scans by name; each adds a row.
     """
     region = _region(base)
     thought = base.cascade.reasoning.model_copy(update={"enabled": True})
@@ -123,8 +123,7 @@ def settings(base: JudgeConfig, *, reasoning: bool, scan: bool) -> list[Setting]
         ),
         Setting("chain + holistic", config=_with(base), fit=("holistic",)),
     ]
-    if scan:
-        grid.append(Setting("chain + scan", config=base))
+    grid += [Setting(f"chain + {name}", config=_with(base, relevance=scan)) for name, scan in scans.items()]
     if reasoning:
         grid.append(Setting("chain + reasoning", config=_with(base, reasoning=thought)))
         full = _with(base, region=region, reasoning=thought)
@@ -227,7 +226,7 @@ class Ablation:
             part = items[start : start + config.concurrency]
             before_s = self._engine.spent_s
             verdicts = await judge.judge([item.media for item in part])
-            each_s = (self._engine.spent_s - before_s) / len(part)
+            each_s = (self._engine.spent_s - before_s + _scan_s(verdicts)) / len(part)
             found += [(verdict, each_s) for verdict in verdicts]
         return found
 
@@ -240,6 +239,11 @@ class Ablation:
             evidence = [e for found in await rule_whole(self._engine, rules, frames, _DIRECT) for e in found.values()]
         score = max(each.probability for each in evidence)
         return Result(item, score, score >= 0.5, self._engine.usage - before, self._engine.spent_s - before_s)
+
+
+def _scan_s(verdicts: Sequence[Verdict]) -> float:
+    """What the scan of a batch took, which its verdicts share. The engine does not count it."""
+    return max((verdict.timings_ms.get("scan", 0.0) for verdict in verdicts), default=0.0) / 1000.0
 
 
 def columns(results: Sequence[Result]) -> tuple[Bools, Floats]:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -15,14 +15,14 @@ import yaml
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from judge.assets import constitution_path
+from judge.assets import constitution_path, scan_paths
 from judge.bench.ablation import Ablation, Run, Setting, settings, slow_settings
 from judge.bench.ablation_table import plot, rows, table, to_json
 from judge.bench.labelled import LabelledSet, load_split, split_names
 from judge.cli.files import write_text
 from judge.cli.options import override_engine
 from judge.cli.start import start_engine
-from judge.config import JudgeConfig, load_config
+from judge.config import JudgeConfig, RelevanceSettings, load_config
 from judge.constitution import load_constitution
 from judge.errors import ConfigError, did_you_mean
 
@@ -43,7 +43,8 @@ Examples:
 --setting takes the rows of both tables.
 
 FOLDER holds harmful_image_SPLIT_ann.csv files in VHD11K's columns, and the pictures they name. What can be fitted is
-fitted on the calibration split; the other splits are only reported.
+fitted on the calibration split; the other splits are only reported. The scans of the table ship with the embedded
+model and were fitted to it and to the policy `stickers`; for others, --config says which encoder scans.
 """
 
 
@@ -74,8 +75,9 @@ def ablate(  # noqa: PLR0917  (one parameter per option)
     fitted_on = _load(folder, calibration, count, messages)
     reported = [loaded for name in names if (loaded := _load(folder, name, count, messages)).items]
     running, _ = start_engine(base.engine, messages)
-    grid = _grid(base, setting or [], slow=slow, writes=running.capabilities.generation)
     policy = load_constitution(constitution_path(constitution))
+    scans = _scans(base, policy.name)
+    grid = _grid(base, setting or [], slow=slow, writes=running.capabilities.generation, scans=scans)
     with Progress(console=messages, disable=not messages.is_terminal) as progress:
         task = progress.add_task("ablation", total=len(grid) * len(reported))
         runs = asyncio.run(_run_all(Ablation(running, policy, fitted_on), grid, reported, progress, task))
@@ -123,11 +125,21 @@ def _as_config(setting: Setting) -> str:
     return yaml.safe_dump(setting.config.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
 
 
-def _grid(base: JudgeConfig, names: Sequence[str], *, slow: bool, writes: bool) -> list[Setting]:
+def _scans(base: JudgeConfig, policy: str) -> dict[str, RelevanceSettings]:
+    """The scan that the configuration switches on, or else those that ship for this policy and model."""
+    if base.cascade.relevance.embedder != "off":
+        return {"scan": base.cascade.relevance}
+    shipped = scan_paths(policy, base.engine.model)
+    return {name: load_config(path).cascade.relevance for name, path in shipped.items()}
+
+
+def _grid(
+    base: JudgeConfig, names: Sequence[str], *, slow: bool, writes: bool, scans: Mapping[str, RelevanceSettings]
+) -> list[Setting]:
     """The rows with these names, of either grid; without any, the whole of one."""
     if slow and not writes:
         raise ConfigError("--slow needs an engine that writes texts", hint="choose another --engine or --model")
-    first = settings(base, reasoning=writes, scan=base.cascade.relevance.embedder != "off")
+    first = settings(base, reasoning=writes, scans=scans)
     second = slow_settings(base) if writes else []
     known = {each.name: each for each in (*first, *second)}
     for name in names:

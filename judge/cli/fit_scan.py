@@ -34,6 +34,8 @@ from judge.stages.relevance import may_drop
 EXAMPLES = """
 Examples:
 
+  judge fit-scan out/stickers --embedder siglip --model stickers-siglip --recall 0.98
+
   judge fit-scan labelled/ --constitution general --embedder siglip --model FOLDER --recall 0.95
 
   judge fit-scan a/ b/ --split train --embedder clip --model FOLDER --recall 0.99 --out scan.yaml
@@ -54,7 +56,7 @@ def fit_scan(  # noqa: PLR0917  (one parameter per option)
     constitution: Annotated[str, typer.Option(help="Built-in name or YAML file.")] = "stickers",
     split: Annotated[str, typer.Option(help="The split to fit on.")] = "calibration",
     embedder: Annotated[Optional[str], typer.Option(help=f"{' or '.join(EMBEDDERS.names())}.")] = None,  # noqa: UP045
-    model: Annotated[Optional[str], typer.Option(help="Folder or Hugging Face id of the encoder.")] = None,  # noqa: UP045
+    model: Annotated[Optional[str], typer.Option(help="Embedded name, folder, or Hugging Face id.")] = None,  # noqa: UP045
     recall: Annotated[float, typer.Option(help="Share of the violated rules that must still be asked.")] = 0.99,
     confidence: Annotated[float, typer.Option(help="Of the bounds.")] = 0.95,
     always_ask: Annotated[Optional[bool], typer.Option(help="Never drop severe rules.")] = None,  # noqa: UP045

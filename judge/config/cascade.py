@@ -16,7 +16,7 @@ class RelevanceSettings(Settings):
     embedder: Literal["off", "clip", "siglip"] = "off"
     """Kind of encoder. Off by default: behind a shared prefix a question costs little."""
     model: str = "openai/clip-vit-base-patch16"
-    """Folder or Hugging Face id of the encoder."""
+    """Folder or Hugging Face id of the encoder; `stickers-siglip` is the embedded one, for scenes of stickers."""
     threshold: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.22
     """A rule is asked if one of its preconditions is at least this similar. Source: CLUE, section 3.2, CLIP B/16."""
     always_ask: tuple[Literal["low", "medium", "high", "critical"], ...] = ("high", "critical")

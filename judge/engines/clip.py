@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from transformers import AutoModel
 
+from judge.assets import encoder_path
 from judge.engines.base import ModelInfo
 from judge.engines.loading import describe_model, find_model, load_network, load_processor, place_of, precision_of
+from judge.engines.model_folder import check_digests
 from judge.errors import EngineError
 from judge.types import Frame
 
@@ -49,8 +51,16 @@ class ClipEmbedder:
 
     @classmethod
     def load(cls, model: str, device: str) -> ClipEmbedder:
-        """As the settings of a stage name it."""
-        return cls(model, device=device)
+        """As the settings of a stage name it: an encoder that ships with this package, a folder, or an id of the hub.
+
+        Raises:
+            ConfigError: As the constructor; or a file of an embedded encoder is missing or damaged.
+        """
+        embedded = encoder_path(model)
+        if embedded is None:
+            return cls(model, device=device)
+        check_digests(embedded, model)
+        return cls(str(embedded), device=device, local_files_only=True)
 
     async def embed_frames(self, frames: Sequence[Frame]) -> NDArray[np.float32]:
         def embed(part: Sequence[Frame]) -> torch.Tensor:

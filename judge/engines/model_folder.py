@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -11,6 +12,7 @@ from judge.errors import ConfigError
 from judge.types import Domain, Probability
 
 CARD_FILE = "visual_judge.json"
+DIGESTS_FILE = "sha256.json"
 _DIGESTED = frozenset({".safetensors", ".bin", ".json", ".model", ".txt", ".jinja", ".tiktoken", ".py"})
 _CHUNK_BYTES = 1 << 20
 
@@ -71,7 +73,7 @@ def folder_digest(folder: Path) -> str:
     """
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir(), key=lambda path: path.name):
-        if path.is_file() and path.suffix in _DIGESTED and not path.name.startswith("."):
+        if _counts(path):
             digest.update(f"{path.name}\0{_file_digest(path)}\0".encode())
     return digest.hexdigest()
 
@@ -79,6 +81,41 @@ def folder_digest(folder: Path) -> str:
 def hub_digest(model_id: str, commit: str, config_json: str) -> str:
     """sha256 (hex) for a model of the hub: the commit fixes every file; the configuration is what was really loaded."""
     return hashlib.sha256(f"{model_id}\0{commit}\0{config_json}".encode()).hexdigest()
+
+
+def write_digests(folder: Path) -> None:
+    """Write `sha256.json`: the digest of every weight, configuration and tokenizer file at the top of a folder."""
+    digests = {path.name: _file_digest(path) for path in sorted(folder.iterdir()) if _counts(path)}
+    digests.pop(DIGESTS_FILE, None)
+    (folder / DIGESTS_FILE).write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
+
+
+def check_digests(folder: Path, name: str) -> None:
+    """Compare a folder with its `sha256.json`.
+
+    Args:
+        folder: Of a model that ships with this package.
+        name: What the model is called, for messages.
+
+    Raises:
+        ConfigError: A file is missing, damaged or unknown to the list, or the list itself cannot be read.
+    """
+    try:
+        listed: object = json.loads((folder / DIGESTS_FILE).read_bytes())
+        found = {path.name: _file_digest(path) for path in sorted(folder.iterdir()) if _counts(path)}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"model '{name}': '{DIGESTS_FILE}' cannot be read: {error}", hint="install again") from error
+    found.pop(DIGESTS_FILE, None)
+    expected = listed if isinstance(listed, dict) else {}
+    for file in sorted({*expected, *found}):
+        if file not in found:
+            raise ConfigError(f"model '{name}': its file '{file}' is missing", hint="install again")
+        if expected.get(file) != found[file]:
+            raise ConfigError(f"model '{name}': its file '{file}' is damaged or changed", hint="install again")
+
+
+def _counts(path: Path) -> bool:
+    return path.is_file() and path.suffix in _DIGESTED and not path.name.startswith(".")
 
 
 def _file_digest(path: Path) -> str:

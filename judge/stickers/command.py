@@ -1,4 +1,4 @@
-"""`judge stickers generate | train | evaluate | evaluate-video`: reproduces the embedded model and its figures."""
+"""`judge stickers generate | train | evaluate...`: reproduces the embedded models and their figures."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rich.table import Table
 from judge.assets import constitution_path
 from judge.constitution import load_constitution
 from judge.errors import JudgeError
+from judge.stickers.command_encoder import add_encoder_parsers, evaluate_encoder, train_encoder
 from judge.stickers.command_video import add_video_parser, evaluate_video
 from judge.stickers.splits import SPLITS, PolicyTruth, Split, draw_split, write_split
 from judge.stickers.video_files import write_video_split
@@ -45,6 +46,10 @@ def main(argv: Sequence[str]) -> int:
             return _generate(arguments)
         if arguments.action == "train":
             return _train(arguments)
+        if arguments.action == "train-encoder":
+            return train_encoder(arguments)
+        if arguments.action == "evaluate-encoder":
+            return asyncio.run(evaluate_encoder(arguments))
         return asyncio.run(_evaluate(arguments) if arguments.action == "evaluate" else evaluate_video(arguments))
     except JudgeError as error:
         print(f"judge stickers: {error}", file=sys.stderr)
@@ -57,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
         description="The embedded model's world: make its data sets, train it, measure it.",
         epilog="examples:\n  judge stickers generate out/stickers --split test --count 200\n"
         "  judge stickers train runs/first --device cuda\n  judge stickers evaluate --count 200 --json out/goals.json\n"
-        "  judge stickers evaluate-video --count 40",
+        "  judge stickers evaluate-video --count 40\n  judge stickers train-encoder runs/encoder\n"
+        "  judge stickers evaluate-encoder --count 300",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(dest="action", required=True)
@@ -84,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--seed", type=int, default=0)
     evaluate.add_argument("--json", type=Path, help="also write everything to this file")
     add_video_parser(actions)
+    add_encoder_parsers(actions)
     return parser
 
 

@@ -86,7 +86,8 @@ def _stack_dense(pixels: list[NDArray[np.uint8]], labels: list[DenseLabels]) -> 
     )
 
 
-def _generator(seed: int) -> np.random.Generator:
+def worker_generator(seed: int) -> np.random.Generator:
+    """Of this worker process, which from now on computes in one thread."""
     worker = get_worker_info()
     torch.set_num_threads(1)
     return np.random.default_rng([seed, worker.id if worker else 0])
@@ -99,7 +100,7 @@ class DenseStream(IterableDataset[DenseBatch]):
         self._seed, self._batch_size = seed, batch_size
 
     def __iter__(self) -> Iterator[DenseBatch]:
-        rng = _generator(self._seed)
+        rng = worker_generator(self._seed)
         while True:
             pixels: list[NDArray[np.uint8]] = []
             labels: list[DenseLabels] = []
@@ -123,7 +124,7 @@ class PackedStream(IterableDataset[tuple[Packed, DenseBatch | None]]):
         self._packer = Packer(tokenizer)
 
     def __iter__(self) -> Iterator[tuple[Packed, DenseBatch | None]]:
-        rng = _generator(self._seed)
+        rng = worker_generator(self._seed)
         while True:
             yield self._batch(rng)
 

@@ -19,8 +19,16 @@ from judge.bench.ablation import Ablation, Result, Run, Setting, benefit, column
 from judge.bench.ablation_table import plot, rows, table, to_json
 from judge.bench.labelled import Labelled, LabelledSet, load_split, split_names
 from judge.bench.memo import MemoEngine
-from judge.cli.ablate import _grid
-from judge.config import Cascade, DebateSettings, JudgeConfig, RegionSettings, Thresholds, load_config
+from judge.cli.ablate import _grid, _scans
+from judge.config import (
+    Cascade,
+    DebateSettings,
+    JudgeConfig,
+    RegionSettings,
+    RelevanceSettings,
+    Thresholds,
+    load_config,
+)
 from judge.constitution import parse_constitution
 from judge.engines.scripted import ScriptedEngine
 from judge.errors import ConfigError
@@ -89,7 +97,7 @@ def test_baselines_are_asked_and_cost_what_they_cost(way: str) -> None:
 
 
 def test_the_grid_has_every_preset_and_stage() -> None:
-    names = [setting.name for setting in settings(JudgeConfig(), reasoning=True, scan=False)]
+    names = [setting.name for setting in settings(JudgeConfig(), reasoning=True, scans={})]
     assert names == [
         "policy in one prompt",
         "each rule whole",
@@ -103,7 +111,33 @@ def test_the_grid_has_every_preset_and_stage() -> None:
         "chain + reasoning",
         "full cascade",
     ]
-    assert len({setting.config.cascade.digest for setting in settings(JudgeConfig(), reasoning=True, scan=False)}) == 5
+    assert len({setting.config.cascade.digest for setting in settings(JudgeConfig(), reasoning=True, scans={})}) == 5
+
+
+def test_every_scan_is_a_row_of_its_own_without_other_stages() -> None:
+    scans = {
+        "scan": RelevanceSettings(embedder="siglip"),
+        "wide scan": RelevanceSettings(embedder="siglip", threshold=0),
+    }
+    base = JudgeConfig(cascade=Cascade(holistic_weight=0.5))
+    found = [each for each in settings(base, reasoning=False, scans=scans) if "scan" in each.name]
+    assert [each.name for each in found] == ["chain + scan", "chain + wide scan"]
+    assert [each.config.cascade for each in found] == [Cascade(relevance=scan) for scan in scans.values()]
+
+
+def test_seconds_count_the_scan_which_does_not_ask_the_engine() -> None:
+    """Every rule is dropped, so that nothing but the scan takes time."""
+    scan = RelevanceSettings(embedder="siglip", model="stickers-siglip", threshold=1.0, always_ask=())
+    found = run(Setting("scan", config=JudgeConfig(cascade=Cascade(relevance=scan))), ScriptedEngine({}))
+    assert all(result.usage.questions == 0 for result in found.results)
+    assert all(result.seconds > 1e-4 for result in found.results)
+
+
+def test_the_stickers_get_the_scans_that_ship_and_others_only_what_they_configure() -> None:
+    assert list(_scans(JudgeConfig(), "stickers")) == ["scan", "scan of any rule"]
+    assert _scans(JudgeConfig(), "general") == {}
+    own = RelevanceSettings(embedder="clip", threshold=0.3)
+    assert _scans(JudgeConfig(cascade=Cascade(relevance=own)), "stickers") == {"scan": own}
 
 
 def test_margins_of_the_region_test_are_those_that_serve_best() -> None:
@@ -331,15 +365,16 @@ def test_the_slow_rows_measure_the_embedded_model(tmp_path: Path) -> None:
 
 def test_an_engine_that_cannot_write_has_no_slow_rows() -> None:
     with pytest.raises(ConfigError, match="--slow needs an engine that writes texts"):
-        _grid(JudgeConfig(), [], slow=True, writes=False)
+        _grid(JudgeConfig(), [], slow=True, writes=False, scans={})
     with pytest.raises(ConfigError, match="unknown setting 'chain \\+ vot'"):
-        _grid(JudgeConfig(), ["chain + vot"], slow=False, writes=True)
-    assert [each.name for each in _grid(JudgeConfig(), [], slow=True, writes=True)][:2] == [
+        _grid(JudgeConfig(), ["chain + vot"], slow=False, writes=True, scans={})
+    assert [each.name for each in _grid(JudgeConfig(), [], slow=True, writes=True, scans={})][:2] == [
         "plain chain",
         "chain + reasoning",
     ]
     assert [
-        each.name for each in _grid(JudgeConfig(), ["chain + vote", "chain + region"], slow=False, writes=True)
+        each.name
+        for each in _grid(JudgeConfig(), ["chain + vote", "chain + region"], slow=False, writes=True, scans={})
     ] == [
         "chain + vote",
         "chain + region",
