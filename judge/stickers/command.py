@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="examples:\n  judge stickers generate out/stickers --split test --count 200\n"
         "  judge stickers train runs/first --device cuda\n  judge stickers evaluate --count 200 --json out/goals.json\n"
         "  judge stickers evaluate-video --count 40\n  judge stickers train-encoder runs/encoder\n"
-        "  judge stickers evaluate-encoder --count 300",
+        "  judge stickers evaluate-encoder --count 200",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(dest="action", required=True)

@@ -44,7 +44,7 @@ def add_encoder_parsers(actions: argparse._SubParsersAction[argparse.ArgumentPar
     train.add_argument("--seed", type=int, default=11)
     evaluate = actions.add_parser("evaluate-encoder", help="what the scan's encoder tells apart, and what scans keep")
     evaluate.add_argument("--model", default="stickers-siglip", help="embedded name or folder")
-    evaluate.add_argument("--count", type=int, default=300, help="pictures a split (default 300)")
+    evaluate.add_argument("--count", type=int, default=200, help="pictures a split (default 200)")
     evaluate.add_argument("--device", default="auto")
     evaluate.add_argument("--seed", type=int, default=0)
     evaluate.add_argument("--json", type=Path, help="also write everything to this file")
