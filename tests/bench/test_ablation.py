@@ -385,3 +385,14 @@ def test_wrong_use_is_told(tmp_path: Path) -> None:
     nothing = judge("ablate", str(tmp_path))
     assert (nothing.returncode, nothing.stdout) == (2, "")
     assert "has no split to report" in nothing.stderr
+
+
+def test_roles_of_other_models_are_not_left_out_in_silence(tmp_path: Path) -> None:
+    config = tmp_path / "judge.yaml"
+    config.write_text("panel: {second: {}}\ncascade: {debate: {panel: {judge: second}}}\n")
+    for more in (["--slow"], ["--setting", "chain + debate, one order"]):
+        refused = judge("ablate", str(tmp_path), "--config", str(config), *more)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "cascade.debate.panel gives roles to others, which it does not start" in refused.stderr
+    unused = judge("ablate", str(tmp_path), "--config", str(config))
+    assert "has no split to report" in unused.stderr
