@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--target", choices=("in-process", "ray", "ray-proxy", "ray-apart"), default="in-process")
     parser.add_argument("--parts", nargs="+", choices=("throughput", "overhead", "overload"),
                         default=["throughput", "overhead", "overload"])  # fmt: skip
-    parser.add_argument("--callers", type=int, default=8, help="callers at a time, for throughput")
+    parser.add_argument("--callers", type=int, default=16, help="callers at a time, for throughput")
     parser.add_argument("--pictures", type=int, default=64, help="pictures of one round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=30.0, help="of overload")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from judge.config import EngineConfig, JudgeConfig
 
-PLACES = 8
+PLACES = 16  # as serve/config.yaml has it
 """Media that are judged at the same time, and as many that wait."""
 
 
