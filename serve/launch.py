@@ -30,7 +30,7 @@ def run(settings: ServeSettings, address: str | None) -> None:
     # (`--address`) keeps the token authentication that Ray 2.60 has by default.
     if address is None:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    tune_serve()
+    tune_serve(proxy=settings.gateways.in_ray)
     import ray  # noqa: PLC0415  (seconds)
     from ray import serve as ray_serve  # noqa: PLC0415
 
@@ -89,10 +89,17 @@ def serve_on_ray(settings: ServeSettings, *, on_ready: Callable[[str], None], on
         logging.getLogger("ray.serve").setLevel(logging.CRITICAL)
 
 
-def tune_serve() -> None:
+def tune_serve(*, proxy: bool) -> None:
     """Ray Serve's switch for fewer threads and direct calls between replicas: a request without a verdict to make takes
     5 instead of 10 ms. To be called before Ray is imported; replicas inherit it. What is set already stays.
+
+    Args:
+        proxy: Whether a proxy of Ray is wanted. What the switch turns on for load balancers starts one, on port 8000,
+            even where proxies are disabled.
     """
+    if not proxy:
+        os.environ["RAY_SERVE_ENABLE_DIRECT_INGRESS"] = "0"
+        os.environ.pop("RAY_SERVE_ENABLE_HA_PROXY", None)
     os.environ.setdefault("RAY_SERVE_THROUGHPUT_OPTIMIZED", "1")
     # What the switch waits for at the end (30 s) is a load balancer of one's own that calls replicas by their address.
     os.environ.setdefault("RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", "1")

@@ -68,7 +68,7 @@ async def _in_process(settings: ServeSettings) -> None:
 
 def _on_ray(settings: ServeSettings) -> None:
     os.environ["RAY_AUTH_MODE"] = "disabled"  # the cluster is this process's own, on the loopback address
-    tune_serve()
+    tune_serve(proxy=settings.gateways.in_ray)
     import ray  # noqa: PLC0415
     from ray import serve  # noqa: PLC0415
 

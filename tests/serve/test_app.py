@@ -38,7 +38,7 @@ UNDECIDED = sample_media_path("demo/harmless-4.png")
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     os.environ["RAY_AUTH_MODE"] = "disabled"  # the cluster is this test's own, on the loopback address
-    tune_serve()
+    tune_serve(proxy=True)
     os.environ["RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP"] = "1"  # in this process alone: a test's loop ends before Serve
     import ray  # noqa: PLC0415
     from ray import serve  # noqa: PLC0415

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -50,11 +51,13 @@ def test_it_starts_judges_and_ends_with_a_signal(tmp_path: Path, monkeypatch: py
     )  # fmt: skip
     try:
         wait_until_ready(service, url)
+        others = [each for each in processes_below(service.pid) if "ProxyActor" in each]
         answer = httpx.post(f"{url}/v1/judge", files={"media": ("x.png", PICTURE.read_bytes())}, timeout=60)
         service.send_signal(signal.SIGTERM)
         _, messages = service.communicate(timeout=60)
     finally:
         service.kill()
+    assert others == []  # a proxy of Ray would take port 8000 beside ours
     assert answer.status_code == 200
     assert answer.json()["results"][0]["decision"] == "unsafe"
     assert service.returncode == 0
@@ -105,9 +108,17 @@ def ask_once(url: str, mark: bytes) -> int:
 
 def judge_below(pid: int) -> int:
     """The process of the judge replica that this service started."""
-    below = psutil.Process(pid).children(recursive=True)
-    (found,) = [each.pid for each in below if "ServeReplica:visual-judge:judge" in " ".join(each.cmdline())]
+    (found,) = [number for words, number in processes_below(pid).items() if "ServeReplica:visual-judge:judge" in words]
     return found
+
+
+def processes_below(pid: int) -> dict[str, int]:
+    """Their numbers, by command line."""
+    below: dict[str, int] = {}
+    for each in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            below[" ".join(each.cmdline())] = each.pid
+    return below
 
 
 def media_in_flight(url: str) -> int:
