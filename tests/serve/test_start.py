@@ -8,8 +8,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -41,22 +42,28 @@ def wait_until_ready(service: subprocess.Popen[str], url: str) -> None:
     pytest.fail("it did not become ready")
 
 
-def test_it_starts_judges_and_ends_with_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+@contextmanager
+def started() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The service on a free port, ready, and its address; killed if it still runs at the end."""
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
     service = subprocess.Popen(
         [sys.executable, "-m", "judge.cli", "serve", "--port", str(port)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        wait_until_ready(service, url)
+        wait_until_ready(service, f"http://127.0.0.1:{port}")
+        yield service, f"http://127.0.0.1:{port}"
+    finally:
+        service.kill()
+
+
+def test_it_starts_judges_and_ends_with_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    with started() as (service, url):
         others = [each for each in processes_below(service.pid) if "ProxyActor" in each]
         answer = httpx.post(f"{url}/v1/judge", files={"media": ("x.png", PICTURE.read_bytes())}, timeout=60)
         service.send_signal(signal.SIGTERM)
         _, messages = service.communicate(timeout=60)
-    finally:
-        service.kill()
     assert others == []  # a proxy of Ray would take port 8000 beside ours
     assert answer.status_code == 200
     assert answer.json()["results"][0]["decision"] == "unsafe"
@@ -69,14 +76,7 @@ def test_what_is_under_way_is_answered_when_it_ends_and_a_killed_judge_comes_bac
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    service = subprocess.Popen(
-        [sys.executable, "-m", "judge.cli", "serve", "--port", str(port)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        wait_until_ready(service, url)
+    with started() as (service, url):
         os.kill(judge_below(service.pid), signal.SIGKILL)
         statuses = [ask_once(url, b"killed")]
         while statuses[-1] != 200 and len(statuses) < 120:
@@ -89,8 +89,6 @@ def test_what_is_under_way_is_answered_when_it_ends_and_a_killed_judge_comes_bac
             service.send_signal(signal.SIGTERM)
             ended = [each.result() for each in under_way]
         _, messages = service.communicate(timeout=90)
-    finally:
-        service.kill()
     assert set(statuses) <= {200, 503}  # an error is told as one, and never a verdict
     assert statuses[-1] == 200
     assert ended == [200] * 8
