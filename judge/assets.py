@@ -6,7 +6,7 @@ business of others; only paths leave this file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from judge.errors import ConfigError, did_you_mean
@@ -57,7 +57,7 @@ def card_path(name: str) -> Path:
 
 def model_names() -> tuple[str, ...]:
     """Embedded models whose weights are part of this installation, sorted."""
-    return tuple(sorted(name for name, folder in _MODELS.items() if (folder / "config.json").is_file()))
+    return _installed(_MODELS)
 
 
 def model_path(name: str) -> Path | None:
@@ -66,16 +66,12 @@ def model_path(name: str) -> Path | None:
     Raises:
         ConfigError: The name is ours, but this installation lacks the weights.
     """
-    if name not in _MODELS:
-        return None
-    if name not in model_names():
-        raise ConfigError(f"the weights of the embedded model '{name}' are missing here", hint="install again")
-    return _MODELS[name]
+    return _weights(_MODELS, "model", name)
 
 
 def encoder_names() -> tuple[str, ...]:
     """Embedded encoders of pictures and texts whose weights are part of this installation, sorted."""
-    return tuple(sorted(name for name, folder in _ENCODERS.items() if (folder / "config.json").is_file()))
+    return _installed(_ENCODERS)
 
 
 def encoder_path(name: str) -> Path | None:
@@ -84,11 +80,7 @@ def encoder_path(name: str) -> Path | None:
     Raises:
         ConfigError: The name is ours, but this installation lacks the weights.
     """
-    if name not in _ENCODERS:
-        return None
-    if name not in encoder_names():
-        raise ConfigError(f"the weights of the embedded encoder '{name}' are missing here", hint="install again")
-    return _ENCODERS[name]
+    return _weights(_ENCODERS, "encoder", name)
 
 
 def scan_paths(constitution: str, model: str) -> dict[str, Path]:
@@ -138,3 +130,13 @@ def _yaml_path(kind: str, name: str) -> Path:
 def _unknown(kind: str, name: str, known: Sequence[str], otherwise: str = "") -> ConfigError:
     hint = f"{did_you_mean(name, known)} {otherwise}".strip()
     return ConfigError(f"unknown {kind} '{name}'", hint=hint)
+
+
+def _installed(folders: Mapping[str, Path]) -> tuple[str, ...]:
+    return tuple(sorted(name for name, folder in folders.items() if (folder / "config.json").is_file()))
+
+
+def _weights(folders: Mapping[str, Path], kind: str, name: str) -> Path | None:
+    if name in folders and name not in _installed(folders):
+        raise ConfigError(f"the weights of the embedded {kind} '{name}' are missing here", hint="install again")
+    return folders.get(name)
